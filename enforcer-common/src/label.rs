@@ -1,0 +1,93 @@
+//! Who is acting: a task's label, its session, and its agent's parameters.
+
+use crate::object::FileId;
+
+/// The label of a task inside a session, keyed by the address of its `task_struct`.
+///
+/// Written by the kernel programs alone: copied to the child in `task_alloc`, changed at exec by
+/// its own task, removed in `task_free`. One task writes only its own label.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Label {
+    /// Id of the session; must equal that of the slot, or the slot was given to another session.
+    pub session: u64,
+    /// Identity of the executable that the task runs.
+    pub file: FileId,
+    /// Conditions true of that executable, in the numbering of `generation`.
+    pub conditions: u64,
+    /// Sequence number of the exec event that started the executable; 0 = still the launcher's image.
+    pub exec: u64,
+    /// As `file`, for an exec under way; becomes true when the kernel commits it.
+    pub next_file: FileId,
+    /// As `conditions`, for an exec under way.
+    pub next_conditions: u64,
+    /// As `exec`, for an exec under way.
+    pub next_exec: u64,
+    /// Index of the session in the session table.
+    pub slot: u32,
+    /// Policy generation that `conditions` belongs to; when it is not the one in force they are
+    /// looked up again by `file`.
+    pub generation: u32,
+    /// As `generation`, for an exec under way.
+    pub next_generation: u32,
+    /// Interpreter levels judged in the exec under way.
+    pub next_level: u32,
+    /// Thread group of the task (pid as users know it), for the daemon's look at who is inside.
+    pub tgid: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}
+
+/// A session as the kernel knows it. Written by the daemon when it gives the slot out; `tasks` is
+/// counted by the kernel programs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// Session id, never reused within a boot; 0 = the slot is free.
+    pub id: u64,
+    /// Tasks that carry the session's label.
+    pub tasks: u64,
+    /// Index of the agent in the policy's parameter table.
+    pub agent: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}
+
+/// "The process with this thread group id becomes the first of a session at its next exec."
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Id of the session.
+    pub session: u64,
+    /// Start of the process in clock ticks since boot (`/proc/PID/stat` field 22, USER_HZ = 100),
+    /// so that a process that was given the same pid later does not match.
+    pub start_ticks: u64,
+    /// Index of the session in the session table.
+    pub slot: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}
+
+/// [`AgentParams::flags`]: the agent is in the policy in force.
+pub const AGENT_PRESENT: u32 = 1;
+/// [`AgentParams::flags`]: denials are enforced; without it they are only reported (monitor mode).
+pub const AGENT_ENFORCE: u32 = 2;
+/// [`AgentParams::flags`]: allowed actions are reported too (`audit = "all"`).
+pub const AGENT_AUDIT_ALL: u32 = 4;
+/// [`AgentParams::flags`]: an action that cannot be reported is denied (`on_audit_failure = "deny"`).
+pub const AGENT_AUDIT_OR_DENY: u32 = 8;
+
+/// What a policy generation says of an agent as a whole. All agents' parameters stand in one inner
+/// map, replaced by one pointer, so that a generation comes into force whole.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentParams {
+    /// Generation in which these parameters came into force.
+    pub generation: u32,
+    /// Index of the agent's tables in the table arrays.
+    pub tables: u32,
+    /// `AGENT_*` bits.
+    pub flags: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}

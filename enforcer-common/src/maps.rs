@@ -1,0 +1,78 @@
+//! Every map: its name, its capacity, and what happens when it is full or an entry is missing.
+//!
+//! | map | written by | full | entry missing |
+//! |---|---|---|---|
+//! | `LABELS` | kernel programs | fork or enrolment denied, `label-table-full` | the task is outside any session: not touched |
+//! | `SESSIONS` | daemon (`tasks`: kernel) | the daemon refuses a new session | denied, `session-unknown` |
+//! | `PENDING` | daemon | the daemon refuses a new session | the process is not enrolled |
+//! | `POLICY` | daemon | cannot be: one entry | denied, `table-missing` |
+//! | `ADDRESSES`, `PORTS`, `EXECUTABLES`, `UNIX_PEERS` | daemon | the policy is refused before anything is applied | no table: denied, `table-missing`; no entry: denied, `not-listed` |
+//! | `DENIALS`, `EVENTS` | kernel programs | counted; denied with `audit-unavailable` where the agent says so | - |
+//! | `COUNTERS` | kernel programs | cannot be: an array | cannot be |
+//! | `LEARN` | daemon, kernel programs | the daemon cannot learn a file: the policy is refused | the daemon's call was not its own: ignored |
+
+/// Tasks that can be inside sessions at once.
+pub const MAX_LABELS: u32 = 65_536;
+/// Sessions at once.
+pub const MAX_SESSIONS: u32 = 4_096;
+/// Processes between "enrol me" and their exec.
+pub const MAX_PENDING: u32 = 4_096;
+/// Agents in one policy, the canary's slot among them.
+pub const MAX_AGENTS: u32 = 512;
+/// Slots for an agent's tables: two generations of every agent at once.
+pub const MAX_TABLES: u32 = 2 * MAX_AGENTS;
+/// Address prefixes in one agent's tables, after folding.
+pub const MAX_ADDRESSES: u32 = 65_536;
+/// Port prefixes in one agent's tables, after folding.
+pub const MAX_PORTS: u32 = 65_536;
+/// Executables in one agent's tables.
+pub const MAX_EXECUTABLES: u32 = 16_384;
+/// Unix peers in one agent's tables.
+pub const MAX_UNIX_PEERS: u32 = 4_096;
+/// Files that the daemon can be learning at once.
+pub const MAX_LEARN: u32 = 64;
+/// Bytes of the ring for denials.
+pub const DENIALS_BYTES: u32 = 4 << 20;
+/// Bytes of the ring for everything else.
+pub const EVENTS_BYTES: u32 = 16 << 20;
+/// Agent slot of the canary.
+pub const CANARY_AGENT: u32 = 0;
+
+/// What `COUNTERS` counts; each is exact (atomic), monotonic and starts at 0 when the map is made.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Sequence numbers given to events, delivered or not.
+    Sequence = 0,
+    /// Events that found the ring for denials full.
+    DenialsDropped = 1,
+    /// Events that found the other ring full.
+    EventsDropped = 2,
+    /// Forks denied because no label could be kept for the child.
+    ForksDenied = 3,
+    /// Actions denied because they could not be reported.
+    AuditDenied = 4,
+}
+
+impl Counter {
+    /// Every counter, in the order of its index.
+    pub const ALL: [Self; 5] = [
+        Self::Sequence,
+        Self::DenialsDropped,
+        Self::EventsDropped,
+        Self::ForksDenied,
+        Self::AuditDenied,
+    ];
+
+    /// Name in `enforcer status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sequence => "events-issued",
+            Self::DenialsDropped => "denials-dropped",
+            Self::EventsDropped => "events-dropped",
+            Self::ForksDenied => "forks-denied",
+            Self::AuditDenied => "audit-denied",
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Marks for aya: these types may be copied to and from maps byte by byte.
+
+use aya::Pod;
+
+use crate::{
+    label::{AgentParams, Label, Pending, Session},
+    object::{AddressKey, FileId, FileStamp, PortKey, UnixKey},
+    permit::{ExecPermit, Permit},
+};
+
+macro_rules! pod {
+    ($($type:ty),* $(,)?) => {$(
+        // SAFETY: `repr(C)`, integers only, no implicit padding (`tests/layout.rs`), valid for
+        // every bit pattern, and without references or drop glue.
+        unsafe impl Pod for $type {}
+    )*};
+}
+
+pod!(
+    AddressKey,
+    AgentParams,
+    ExecPermit,
+    FileId,
+    FileStamp,
+    Label,
+    Pending,
+    Permit,
+    PortKey,
+    Session,
+    UnixKey,
+);

@@ -1,0 +1,106 @@
+//! Holds the layout of every shared type: a change here is a change of the ABI between the kernel
+//! programs and the daemon, and pinned maps of an older daemon no longer fit.
+
+use std::mem::{align_of, offset_of, size_of};
+
+use enforcer_common::{
+    event::{Connect, Exec, Header, Kind, Socket, Unix},
+    label::{AgentParams, Label, Pending, Session},
+    maps::Counter,
+    object::{AddressKey, FileId, FileStamp, PortKey, UnixKey},
+    permit::{ExecPermit, Permit},
+    verdict::{Reason, Verdict},
+};
+
+macro_rules! layout {
+    ($($type:ident: $size:literal, $align:literal { $($field:ident @ $offset:literal + $len:literal),* $(,)? })*) => {$(
+        let mut end = 0;
+        $(
+            assert_eq!(offset_of!($type, $field), $offset, concat!(stringify!($type), ".", stringify!($field)));
+            assert_eq!(end, $offset, concat!("hole before ", stringify!($type), ".", stringify!($field)));
+            end += $len;
+        )*
+        assert_eq!(end, size_of::<$type>(), concat!("hole at the end of ", stringify!($type)));
+        assert_eq!(size_of::<$type>(), $size, stringify!($type));
+        assert_eq!(align_of::<$type>(), $align, stringify!($type));
+    )*};
+}
+
+#[test]
+fn every_shared_type_has_its_layout_and_no_hidden_padding() {
+    layout! {
+        FileId: 16, 8 { inode @ 0 + 8, device @ 8 + 4, generation @ 12 + 4 }
+        FileStamp: 24, 8 { ctime_sec @ 0 + 8, ctime_nsec @ 8 + 4, pad @ 12 + 4, size @ 16 + 8 }
+        AddressKey: 20, 1 { family @ 0 + 4, address @ 4 + 16 }
+        PortKey: 8, 1 { class @ 0 + 4, protocol @ 4 + 1, pad @ 5 + 1, port @ 6 + 2 }
+        UnixKey: 136, 8 { kind @ 0 + 4, name_len @ 4 + 4, file @ 8 + 16, name @ 24 + 108, pad @ 132 + 4 }
+        Permit: 24, 8 { allow @ 0 + 8, deny @ 8 + 8, cell @ 16 + 4, pad @ 20 + 4 }
+        ExecPermit: 56, 8 { permit @ 0 + 24, conditions @ 24 + 8, stamp @ 32 + 24 }
+        Label: 96, 8 {
+            session @ 0 + 8, file @ 8 + 16, conditions @ 24 + 8, exec @ 32 + 8, next_file @ 40 + 16,
+            next_conditions @ 56 + 8, next_exec @ 64 + 8, slot @ 72 + 4, generation @ 76 + 4,
+            next_generation @ 80 + 4, next_level @ 84 + 4, tgid @ 88 + 4, pad @ 92 + 4,
+        }
+        Session: 24, 8 { id @ 0 + 8, tasks @ 8 + 8, agent @ 16 + 4, pad @ 20 + 4 }
+        Pending: 24, 8 { session @ 0 + 8, start_ticks @ 8 + 8, slot @ 16 + 4, pad @ 20 + 4 }
+        AgentParams: 16, 4 { generation @ 0 + 4, tables @ 4 + 4, flags @ 8 + 4, pad @ 12 + 4 }
+        Header: 80, 8 {
+            sequence @ 0 + 8, time_ns @ 8 + 8, session @ 16 + 8, exec @ 24 + 8, start_ns @ 32 + 8,
+            conditions @ 40 + 8, tgid @ 48 + 4, tid @ 52 + 4, parent_tgid @ 56 + 4, uid @ 60 + 4,
+            agent @ 64 + 4, generation @ 68 + 4, cell @ 72 + 4, kind @ 76 + 1, verdict @ 77 + 1,
+            reason @ 78 + 1, pad @ 79 + 1,
+        }
+        Connect: 104, 8 {
+            header @ 0 + 80, address @ 80 + 16, family @ 96 + 1, protocol @ 97 + 1, port @ 98 + 2,
+            pad @ 100 + 4,
+        }
+        Unix: 216, 8 { header @ 0 + 80, peer @ 80 + 136 }
+        Socket: 96, 8 { header @ 0 + 80, family @ 80 + 4, kind @ 84 + 4, protocol @ 88 + 4, pad @ 92 + 4 }
+        Exec: 1160, 8 {
+            header @ 0 + 80, file @ 80 + 16, stamp @ 96 + 24, argc @ 120 + 4, level @ 124 + 2,
+            flags @ 126 + 2, path_len @ 128 + 2, argv_len @ 130 + 2, pad @ 132 + 4,
+            path @ 136 + 512, argv @ 648 + 512,
+        }
+    }
+}
+
+#[test]
+fn every_number_reads_back_as_what_it_was_written_from() {
+    for verdict in Verdict::ALL {
+        assert_eq!(Verdict::from_number(verdict as u8), Some(verdict));
+    }
+    for &reason in Reason::ALL {
+        assert_eq!(Reason::from_number(reason as u8), Some(reason));
+    }
+    for &kind in Kind::ALL {
+        assert_eq!(Kind::from_number(kind as u8), Some(kind));
+    }
+    for (index, counter) in (0..).zip(Counter::ALL) {
+        assert_eq!(counter as u32, index);
+    }
+    assert_eq!(Verdict::from_number(0), None);
+    assert_eq!(Reason::from_number(0), None);
+    assert_eq!(Kind::from_number(0), None);
+}
+
+#[test]
+fn every_spelling_of_an_ipv4_host_is_that_host() {
+    let host = AddressKey::v4([169, 254, 169, 254]);
+    for text in ["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "2002:a9fe:a9fe:1:2:3:4:5"] {
+        let address: std::net::Ipv6Addr = text.parse().unwrap();
+        assert_eq!(AddressKey::v6(address.octets()), host, "{text}");
+    }
+    for text in ["::1", "::", "fd00:ec2::254", "64:ff9b:1::a9fe:a9fe", "::fffe:169.254.169.254", "::169.254.169.254"] {
+        let address: std::net::Ipv6Addr = text.parse().unwrap();
+        assert_eq!(AddressKey::v6(address.octets()).address, address.octets(), "{text}");
+    }
+}
+
+#[test]
+fn an_abstract_name_keeps_its_length_and_refuses_what_the_kernel_refuses() {
+    let key = UnixKey::abstract_name(b"bus\0x").unwrap();
+    assert_eq!((key.name_len, key.name[3], key.name[4], key.name[5]), (5, 0, b'x', 0));
+    assert_eq!(UnixKey::abstract_name(b""), None);
+    assert!(UnixKey::abstract_name(&[b'a'; 107]).is_some());
+    assert_eq!(UnixKey::abstract_name(&[b'a'; 108]), None);
+}

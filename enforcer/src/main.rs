@@ -1,0 +1,2 @@
+//! enforcer.
+fn main() {}
