@@ -32,10 +32,11 @@ pub struct Label {
     pub next_generation: u32,
     /// Interpreter levels judged in the exec under way.
     pub next_level: u32,
-    /// Thread group of the task (pid as users know it), for the daemon's look at who is inside.
+    /// Thread group of the task (pid as users know it), for the daemon's look at who is inside;
+    /// 0 = a forked process that has made no decision yet.
     pub tgid: u32,
-    /// Explicit padding, always 0.
-    pub pad: u32,
+    /// 1 = a level of the exec under way is not listed (monitor mode): no condition will be true.
+    pub next_unlisted: u32,
 }
 
 /// A session as the kernel knows it. Written by the daemon when it gives the slot out; `tasks` is
@@ -90,4 +91,7 @@ pub struct AgentParams {
     pub flags: u32,
     /// Explicit padding, always 0.
     pub pad: u32,
+    /// Without [`AGENT_ENFORCE`]: `CLOCK_BOOTTIME` in nanoseconds from which denials are enforced
+    /// all the same. Monitor mode ends by the kernel's clock, whether a daemon lives or not.
+    pub monitor_until_ns: u64,
 }

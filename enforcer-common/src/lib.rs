@@ -7,6 +7,8 @@
 //! verdict.rs what was decided, and why
 //! event.rs   the fixed-size account of a decision that goes through the ring
 //! maps.rs    the name, the capacity and the failure verdict of every map
+//! hooks.rs   every LSM hook that is attached
+//! fields.rs  every kernel structure field that is read
 //! ```
 //!
 //! Every type is `repr(C)` of fixed-width integers with explicit padding, so that one byte string
@@ -17,6 +19,8 @@
 #![cfg_attr(not(feature = "user"), forbid(unsafe_code))]
 
 pub mod event;
+pub mod fields;
+pub mod hooks;
 pub mod label;
 pub mod maps;
 pub mod object;

@@ -38,6 +38,24 @@ pub struct FileStamp {
     pub size: u64,
 }
 
+/// What the kernel tells the daemon of a file that the daemon asks about (map `LEARN`).
+///
+/// The daemon puts an empty entry under its thread's `bpf_get_current_pid_tgid()` and calls
+/// `listxattr(2)` on the file; the first `inode_listxattr` of that thread fills it, which on a
+/// stacked file system is the upper inode: the one that exec and unix connections see.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// The identity that decisions are made on.
+    pub file: FileId,
+    /// The stamp that exec decisions compare.
+    pub stamp: FileStamp,
+    /// 1 once the kernel has filled the entry.
+    pub filled: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}
+
 /// Address family of a canonical address: 4.
 pub const IPV4: u32 = 4;
 /// Address family of a canonical address: 6.

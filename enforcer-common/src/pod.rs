@@ -4,7 +4,7 @@ use aya::Pod;
 
 use crate::{
     label::{AgentParams, Label, Pending, Session},
-    object::{AddressKey, FileId, FileStamp, PortKey, UnixKey},
+    object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
 };
 
@@ -23,6 +23,7 @@ pod!(
     FileId,
     FileStamp,
     Label,
+    Learned,
     Pending,
     Permit,
     PortKey,

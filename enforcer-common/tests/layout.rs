@@ -7,7 +7,7 @@ use enforcer_common::{
     event::{Connect, Exec, Header, Kind, Socket, Unix},
     label::{AgentParams, Label, Pending, Session},
     maps::Counter,
-    object::{AddressKey, FileId, FileStamp, PortKey, UnixKey},
+    object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
     verdict::{Reason, Verdict},
 };
@@ -31,6 +31,7 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
     layout! {
         FileId: 16, 8 { inode @ 0 + 8, device @ 8 + 4, generation @ 12 + 4 }
         FileStamp: 24, 8 { ctime_sec @ 0 + 8, ctime_nsec @ 8 + 4, pad @ 12 + 4, size @ 16 + 8 }
+        Learned: 48, 8 { file @ 0 + 16, stamp @ 16 + 24, filled @ 40 + 4, pad @ 44 + 4 }
         AddressKey: 20, 1 { family @ 0 + 4, address @ 4 + 16 }
         PortKey: 8, 1 { class @ 0 + 4, protocol @ 4 + 1, pad @ 5 + 1, port @ 6 + 2 }
         UnixKey: 136, 8 { kind @ 0 + 4, name_len @ 4 + 4, file @ 8 + 16, name @ 24 + 108, pad @ 132 + 4 }
@@ -39,11 +40,13 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
         Label: 96, 8 {
             session @ 0 + 8, file @ 8 + 16, conditions @ 24 + 8, exec @ 32 + 8, next_file @ 40 + 16,
             next_conditions @ 56 + 8, next_exec @ 64 + 8, slot @ 72 + 4, generation @ 76 + 4,
-            next_generation @ 80 + 4, next_level @ 84 + 4, tgid @ 88 + 4, pad @ 92 + 4,
+            next_generation @ 80 + 4, next_level @ 84 + 4, tgid @ 88 + 4, next_unlisted @ 92 + 4,
         }
         Session: 24, 8 { id @ 0 + 8, tasks @ 8 + 8, agent @ 16 + 4, pad @ 20 + 4 }
         Pending: 24, 8 { session @ 0 + 8, start_ticks @ 8 + 8, slot @ 16 + 4, pad @ 20 + 4 }
-        AgentParams: 16, 4 { generation @ 0 + 4, tables @ 4 + 4, flags @ 8 + 4, pad @ 12 + 4 }
+        AgentParams: 24, 8 {
+            generation @ 0 + 4, tables @ 4 + 4, flags @ 8 + 4, pad @ 12 + 4, monitor_until_ns @ 16 + 8,
+        }
         Header: 80, 8 {
             sequence @ 0 + 8, time_ns @ 8 + 8, session @ 16 + 8, exec @ 24 + 8, start_ns @ 32 + 8,
             conditions @ 40 + 8, tgid @ 48 + 4, tid @ 52 + 4, parent_tgid @ 56 + 4, uid @ 60 + 4,

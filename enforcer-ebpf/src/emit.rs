@@ -1,0 +1,168 @@
+//! Reports decisions: takes the sequence number, fills the event, and turns the verdict into the
+//! hook's return value.
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid},
+    maps::ring_buf::RingBufEntry,
+};
+use enforcer_common::{
+    event::{Header, Kind},
+    label::Label,
+    maps::Counter,
+    permit::NO_CELL,
+    verdict::{Reason, Verdict},
+};
+
+use crate::{
+    arch::{eperm, fetch_add},
+    decide::{Finding, needs_evidence, reported, verdict},
+    kernel::{TASK_LEADER, TASK_REAL_PARENT, TASK_START, TASK_TGID, boot_time, current},
+    label::Acting,
+    maps::{COUNTERS, DENIALS, EVENTS},
+};
+
+/// The action goes on.
+pub const GO_ON: i32 = 0;
+
+/// Adds one to a counter; gives its value before.
+#[inline(always)]
+pub fn count(counter: Counter) -> u64 {
+    match COUNTERS.get_ptr_mut(counter as u32) {
+        Some(value) => fetch_add(value, 1),
+        None => 0, // not reachable: the index is below the array's length
+    }
+}
+
+/// Gives the verdict on an action and reports it; `fill` writes the body of the event.
+#[inline(always)]
+pub fn conclude<T: 'static>(
+    acting: &Acting,
+    kind: Kind,
+    finding: Finding,
+    fill: impl FnOnce(*mut T),
+) -> i32 {
+    let verdict = verdict(acting, finding);
+    if !reported(acting, verdict) {
+        return GO_ON;
+    }
+    conclude_reported(acting, kind, finding, verdict, fill).1
+}
+
+/// As [`conclude`], for what is always reported; gives the event's sequence number with it.
+#[inline(always)]
+pub fn conclude_reported<T: 'static>(
+    acting: &Acting,
+    kind: Kind,
+    finding: Finding,
+    verdict: Verdict,
+    fill: impl FnOnce(*mut T),
+) -> (u64, i32) {
+    let sequence = count(Counter::Sequence) + 1;
+    let written = write(verdict, |event: *mut T| {
+        let header = header(acting, sequence, kind, finding, verdict);
+        // SAFETY: every event type begins with its header (`tests/layout.rs`), and the reservation
+        // is as large as the type.
+        unsafe { event.cast::<Header>().write(header) };
+        fill(event);
+    });
+    (sequence, answer(acting, verdict, written))
+}
+
+#[inline(always)]
+fn answer(acting: &Acting, verdict: Verdict, written: bool) -> i32 {
+    match verdict {
+        Verdict::Deny => eperm(),
+        Verdict::Allow | Verdict::WouldDeny => {
+            if !written && needs_evidence(acting) && acting.enforces() {
+                count(Counter::AuditDenied);
+                eperm()
+            } else {
+                GO_ON
+            }
+        }
+    }
+}
+
+/// Reserves room in the verdict's ring, fills it and submits it; false (and counted) when full.
+#[inline(always)]
+fn write<T: 'static>(verdict: Verdict, fill: impl FnOnce(*mut T)) -> bool {
+    let denial = verdict as u8 != Verdict::Allow as u8;
+    let entry: Option<RingBufEntry<T>> = if denial {
+        DENIALS.reserve_untyped::<T>(0)
+    } else {
+        EVENTS.reserve_untyped::<T>(0)
+    };
+    let Some(mut entry) = entry else {
+        count(if denial { Counter::DenialsDropped } else { Counter::EventsDropped });
+        return false;
+    };
+    fill(entry.as_mut_ptr());
+    // Waking by choice on one ring and never on the other: mixing both on one makes readers sleep
+    // for ever.
+    entry.submit(if denial { 0 } else { u64::from(BPF_RB_NO_WAKEUP) });
+    true
+}
+
+#[inline(always)]
+fn header(
+    acting: &Acting,
+    sequence: u64,
+    kind: Kind,
+    finding: Finding,
+    verdict: Verdict,
+) -> Header {
+    let task = current();
+    let leader = task.follow(&TASK_LEADER);
+    let ids = bpf_get_current_pid_tgid();
+    Header {
+        sequence,
+        time_ns: boot_time(),
+        session: acting.session,
+        // SAFETY: a live map value.
+        exec: unsafe { (*acting.label).exec },
+        start_ns: leader.load(&TASK_START),
+        conditions: acting.conditions,
+        tgid: (ids >> 32) as u32,
+        tid: ids as u32,
+        parent_tgid: task.follow(&TASK_REAL_PARENT).load(&TASK_TGID),
+        uid: bpf_get_current_uid_gid() as u32,
+        agent: acting.agent,
+        generation: acting.params.generation,
+        cell: finding.cell,
+        kind: kind as u8,
+        verdict: verdict as u8,
+        reason: finding.reason as u8,
+        pad: 0,
+    }
+}
+
+/// Reports the end of a session. The freed task is not the current one, so only its label speaks.
+#[inline(always)]
+pub fn session_ended(label: &Label, agent: u32) {
+    let sequence = count(Counter::Sequence) + 1;
+    write(Verdict::Allow, |event: *mut Header| {
+        // SAFETY: the reservation is as large as the type.
+        unsafe {
+            event.write(Header {
+                sequence,
+                time_ns: boot_time(),
+                session: label.session,
+                exec: label.exec,
+                start_ns: 0,
+                conditions: 0,
+                tgid: label.tgid,
+                tid: 0,
+                parent_tgid: 0,
+                uid: 0,
+                agent,
+                generation: 0,
+                cell: NO_CELL,
+                kind: Kind::SessionEnd as u8,
+                verdict: Verdict::Allow as u8,
+                reason: Reason::SessionEnded as u8,
+                pad: 0,
+            });
+        }
+    });
+}

@@ -1,0 +1,241 @@
+//! Running a file: who begins a session, what may run, and what a task runs from then on.
+//!
+//! The kernel calls `bprm_creds_for_exec` once for an exec, `bprm_check_security` once for the file
+//! and once more for each interpreter that it names, and `bprm_committed_creds` when nothing can
+//! fail any more.
+
+use aya_ebpf::{
+    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated::bpf_probe_read_user_str},
+    macros::lsm,
+    programs::LsmContext,
+};
+use enforcer_common::{
+    event::{
+        ARGV_LEN, ARGV_MAX, EXEC_ARGV_CUT, EXEC_ARGV_UNREADABLE, EXEC_PATH_MISSING, Exec, Header,
+        Kind, PATH_LEN,
+    },
+    label::{Label, Pending},
+    object::{FileId, FileStamp},
+    verdict::{Reason, Verdict},
+};
+
+use crate::{
+    arch::{eperm, exec_arguments, fetch_add},
+    decide::{self, Finding},
+    emit::{GO_ON, conclude_reported},
+    kernel::{BPRM_ARGC, BPRM_FILE, FILE_INODE, Ptr, TASK_LEADER, TASK_START, current, file_of, path_of},
+    label::{Acting, of_current, session_at},
+    maps::{LABELS, PENDING},
+};
+
+/// Nanoseconds in a clock tick of user space (USER_HZ is 100 on every architecture we build for).
+const TICK_NS: u64 = 10_000_000;
+/// Longest piece of one argument that is kept.
+const ARGUMENT_LEN: usize = 128;
+
+/// `bprm_creds_for_exec(bprm)`
+#[lsm(hook = "bprm_creds_for_exec")]
+pub fn bprm_creds_for_exec(_ctx: LsmContext) -> i32 {
+    if let Some(label) = of_current() {
+        forget_unfinished_exec(label);
+        return GO_ON;
+    }
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    // SAFETY: the value is copied at once.
+    let Some(pending) = (unsafe { PENDING.get(tgid) }).copied() else {
+        return GO_ON;
+    };
+    let start: u64 = current().follow(&TASK_LEADER).load(&TASK_START);
+    if start / TICK_NS != pending.start_ticks {
+        return GO_ON; // another process was given the pid of the one that asked
+    }
+    enrol(tgid, &pending)
+}
+
+/// An exec that failed after it was judged leaves its judgement behind; the next one starts anew.
+#[inline(always)]
+fn forget_unfinished_exec(label: *mut Label) {
+    // SAFETY: a live map value that only this task writes.
+    unsafe {
+        (*label).next_level = 0;
+        (*label).next_conditions = 0;
+        (*label).next_unlisted = 0;
+    }
+}
+
+/// Gives the current task the first label of its session. Whatever fails, the exec does not happen:
+/// the process was meant to be held.
+#[inline(always)]
+fn enrol(tgid: u32, pending: &Pending) -> i32 {
+    let Some(session) = session_at(pending.slot) else {
+        return eperm();
+    };
+    // SAFETY: a live map value; the daemon wrote it before the pending entry.
+    if unsafe { (*session).id } != pending.session {
+        return eperm();
+    }
+    let label = Label {
+        session: pending.session,
+        slot: pending.slot,
+        tgid,
+        ..EMPTY
+    };
+    if LABELS.insert(current().address(), label, 0).is_err() {
+        return eperm();
+    }
+    // SAFETY: a live map value; the field is only changed atomically.
+    fetch_add(unsafe { &raw mut (*session).tasks }, 1);
+    let _ = PENDING.remove(tgid); // cannot fail: it was found above, and only its process takes it
+    match Acting::current() {
+        Some(acting) => {
+            let finding = Finding::of(Reason::Enrolled);
+            conclude_reported(&acting, Kind::SessionStart, finding, Verdict::Allow, |_: *mut Header| ()).1
+        }
+        None => eperm(), // not reachable: the label was just put there
+    }
+}
+
+const EMPTY: Label = Label {
+    session: 0,
+    file: NO_FILE,
+    conditions: 0,
+    exec: 0,
+    next_file: NO_FILE,
+    next_conditions: 0,
+    next_exec: 0,
+    slot: 0,
+    generation: 0,
+    next_generation: 0,
+    next_level: 0,
+    tgid: 0,
+    next_unlisted: 0,
+};
+const NO_FILE: FileId = FileId { inode: 0, device: 0, generation: 0 };
+
+/// `bprm_check_security(bprm)`
+#[lsm(hook = "bprm_check_security")]
+pub fn bprm_check_security(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let bprm = Ptr::new(ctx.arg(0));
+    let file = bprm.follow(&BPRM_FILE);
+    let (id, stamp) = file_of(file.follow(&FILE_INODE));
+    let (finding, conditions) = decide::executable(&acting, &id, &stamp);
+    // An exec is reported whatever the agent's audit setting: ancestry is made of these events.
+    let verdict = decide::verdict(&acting, finding);
+    // SAFETY: a live map value that only this task writes.
+    let level = unsafe { (*acting.label).next_level };
+    let (sequence, answer) =
+        conclude_reported(&acting, Kind::Exec, finding, verdict, |event: *mut Exec| {
+            fill_exec(event, bprm, file, &id, &stamp, level);
+        });
+    if answer == GO_ON {
+        remember(&acting, id, conditions, sequence);
+    }
+    answer
+}
+
+/// Keeps what the task will be when the kernel commits this exec.
+#[inline(always)]
+fn remember(acting: &Acting, file: FileId, conditions: u64, sequence: u64) {
+    let label = acting.label;
+    // SAFETY: a live map value that only this task writes.
+    unsafe {
+        (*label).next_file = file;
+        (*label).next_conditions |= conditions;
+        (*label).next_unlisted |= u32::from(conditions == 0);
+        (*label).next_exec = sequence;
+        (*label).next_generation = acting.params.generation;
+        (*label).next_level += 1;
+    }
+}
+
+/// `bprm_committed_creds(bprm)`
+#[lsm(hook = "bprm_committed_creds")]
+pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
+    let Some(label) = of_current() else {
+        return GO_ON;
+    };
+    // SAFETY: a live map value that only this task writes.
+    unsafe {
+        (*label).file = (*label).next_file;
+        (*label).conditions =
+            if (*label).next_unlisted == 0 { (*label).next_conditions } else { 0 };
+        (*label).exec = (*label).next_exec;
+        (*label).generation = (*label).next_generation;
+        (*label).tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    }
+    forget_unfinished_exec(label);
+    GO_ON
+}
+
+#[inline(always)]
+fn fill_exec(
+    event: *mut Exec,
+    bprm: Ptr,
+    file: Ptr,
+    id: &FileId,
+    stamp: &FileStamp,
+    level: u32,
+) {
+    let mut flags = 0;
+    // SAFETY: the reservation is as large as the type. Bytes of `path` and `argv` beyond their
+    // lengths stay as the ring had them; readers take only what counts.
+    unsafe {
+        (*event).file = *id;
+        (*event).stamp = *stamp;
+        (*event).argc = bprm.load(&BPRM_ARGC);
+        (*event).level = level as u16;
+        let path = (&raw mut (*event).path).cast::<u8>();
+        (*event).path_len = match path_of(file, path, PATH_LEN as u32) {
+            Some(length) => (length - 1) as u16,
+            None => {
+                flags |= EXEC_PATH_MISSING;
+                0
+            }
+        };
+        let (length, argv_flags) = copy_arguments((&raw mut (*event).argv).cast());
+        (*event).argv_len = length;
+        (*event).flags = flags | argv_flags;
+        (*event).pad = 0;
+    }
+}
+
+/// Copies the claimed arguments, each with its NUL; gives the bytes used and the `EXEC_*` bits.
+#[inline(always)]
+fn copy_arguments(target: *mut u8) -> (u16, u16) {
+    let Some(vector) = exec_arguments() else {
+        return (0, EXEC_ARGV_UNREADABLE);
+    };
+    let mut used = 0usize;
+    for index in 0..u64::from(ARGV_MAX) {
+        let slot = vector.wrapping_add(index * 8) as *const u64;
+        // SAFETY: the helper checks the address.
+        let argument = match unsafe { bpf_probe_read_user(slot) } {
+            Ok(0) => return (used as u16, 0),
+            Ok(address) => address,
+            Err(_) => return (used as u16, EXEC_ARGV_UNREADABLE),
+        };
+        if used > ARGV_LEN - ARGUMENT_LEN {
+            return (used as u16, EXEC_ARGV_CUT);
+        }
+        // SAFETY: `used` leaves room for `ARGUMENT_LEN` bytes; the helper checks the source.
+        let length = unsafe {
+            bpf_probe_read_user_str(
+                target.add(used).cast(),
+                ARGUMENT_LEN as u32,
+                argument as *const core::ffi::c_void,
+            )
+        };
+        if length <= 0 || length > ARGUMENT_LEN as i64 {
+            return (used as u16, EXEC_ARGV_UNREADABLE);
+        }
+        used += length as usize;
+        if length == ARGUMENT_LEN as i64 {
+            // One that fills its room exactly cannot be told from a longer one.
+            return (used as u16, EXEC_ARGV_CUT);
+        }
+    }
+    (used as u16, EXEC_ARGV_CUT)
+}

@@ -1,0 +1,132 @@
+//! Unix sockets: the peer is known by the inode that it is bound to, or by its abstract name, never
+//! by the string that the caller used.
+
+use aya_ebpf::{
+    helpers::generated::bpf_probe_read_kernel, macros::lsm, programs::LsmContext,
+};
+use enforcer_common::{
+    event::{Kind, Unix},
+    object::{FileId, UNIX_ABSTRACT, UNIX_NAME_LEN, UNIX_PATH, UNIX_UNNAMED, UnixKey},
+    verdict::Reason,
+};
+
+use crate::{
+    decide::{self, Finding},
+    emit::{GO_ON, conclude},
+    kernel::{
+        DENTRY_INODE, Ptr, SOCKET_SK, UNIX_ADDRESS, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME,
+        UNIX_DENTRY, read_file_id,
+    },
+    label::Acting,
+};
+
+/// `offsetof(struct sockaddr_un, sun_path)`.
+const FAMILY_LEN: u32 = 2;
+
+/// `unix_stream_connect(sock, other, newsk)`: streams and sequenced packets.
+#[lsm(hook = "unix_stream_connect")]
+pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
+    match Acting::current() {
+        Some(acting) => judge(&acting, Ptr::new(ctx.arg(1))),
+        None => GO_ON,
+    }
+}
+
+/// `unix_may_send(sock, other)`: datagrams, on connecting and on each message.
+#[lsm(hook = "unix_may_send")]
+pub fn unix_may_send(ctx: LsmContext) -> i32 {
+    match Acting::current() {
+        Some(acting) => judge(&acting, Ptr::new(ctx.arg(1)).follow(&SOCKET_SK)),
+        None => GO_ON,
+    }
+}
+
+#[inline(always)]
+fn judge(acting: &Acting, other: Ptr) -> i32 {
+    let mut peer = UnixKey {
+        kind: UNIX_UNNAMED,
+        name_len: 0,
+        file: FileId { inode: 0, device: 0, generation: 0 },
+        name: [0; UNIX_NAME_LEN],
+        pad: 0,
+    };
+    let finding = match identify(other, &mut peer) {
+        // Only the other end of a pair has no name, and only who holds a pair can reach it.
+        Some(()) if peer.kind == UNIX_UNNAMED => return GO_ON,
+        Some(()) => decide::unix_peer(acting, &peer),
+        None => Finding::of(acting.fault.unwrap_or(Reason::ReadFailed)),
+    };
+    conclude(acting, Kind::Unix, finding, |event: *mut Unix| {
+        // SAFETY: the reservation is as large as the type.
+        unsafe { (*event).peer = peer };
+        if peer.kind == UNIX_PATH {
+            add_path(event, other);
+        }
+    })
+}
+
+/// Finds out what `other` (a `struct unix_sock`, which begins with its `struct sock`) is bound to.
+#[inline(always)]
+fn identify(other: Ptr, peer: &mut UnixKey) -> Option<()> {
+    if other.is_null() {
+        return None;
+    }
+    let dentry = other.read::<*const core::ffi::c_void>(&UNIX_DENTRY)?;
+    if !dentry.is_null() {
+        peer.kind = UNIX_PATH;
+        peer.file = read_file_id(Ptr::new(dentry).read_pointer(&DENTRY_INODE)?)?;
+        return Some(());
+    }
+    let address = Ptr::new(other.read(&UNIX_ADDRESS)?);
+    if address.is_null() {
+        return Some(()); // unnamed
+    }
+    let length = address.read::<u32>(&UNIX_ADDRESS_LEN)?;
+    // Family, the leading NUL, and at least one byte of name.
+    if length <= FAMILY_LEN + 1 || length > FAMILY_LEN + UNIX_NAME_LEN as u32 {
+        return None;
+    }
+    peer.kind = UNIX_ABSTRACT;
+    peer.name_len = length - FAMILY_LEN - 1;
+    let name = address.at(&UNIX_ADDRESS_NAME).address() + u64::from(FAMILY_LEN) + 1;
+    let count = peer.name_len & 0x7f;
+    if count as usize >= UNIX_NAME_LEN {
+        return None;
+    }
+    // SAFETY: `count` is below the room in `name`; the helper checks the source.
+    let result = unsafe {
+        bpf_probe_read_kernel(
+            peer.name.as_mut_ptr().cast(),
+            count,
+            name as *const core::ffi::c_void,
+        )
+    };
+    (result == 0).then_some(())
+}
+
+/// Adds the path that the peer was bound by, for the record.
+#[inline(always)]
+fn add_path(event: *mut Unix, other: Ptr) {
+    let Some(address) = other.read_pointer(&UNIX_ADDRESS) else {
+        return;
+    };
+    let Some(length) = address.read::<u32>(&UNIX_ADDRESS_LEN) else {
+        return;
+    };
+    let count = length.wrapping_sub(FAMILY_LEN) & 0x7f;
+    if count as usize > UNIX_NAME_LEN {
+        return;
+    }
+    let path = address.at(&UNIX_ADDRESS_NAME).address() + u64::from(FAMILY_LEN);
+    // SAFETY: `count` is not above the room in `name`; the helper checks the source.
+    unsafe {
+        let result = bpf_probe_read_kernel(
+            (&raw mut (*event).peer.name).cast(),
+            count,
+            path as *const core::ffi::c_void,
+        );
+        if result == 0 {
+            (*event).peer.name_len = count;
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Typed reads of kernel structures.
+//!
+//! The only file that follows kernel pointers. Direct loads (`Ptr::load`) are used where the
+//! verifier knows the pointer's type and so proves the load; `Ptr::read` copies through
+//! `bpf_probe_read_kernel` where it does not, and its failure is the caller's to judge.
+
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
+
+use aya_ebpf::{
+    Global,
+    bindings::{path, task_struct},
+    helpers::{
+        bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
+        generated::{bpf_d_path, bpf_probe_read_kernel as probe_read_kernel},
+    },
+};
+use enforcer_common::object::{FileId, FileStamp};
+
+macro_rules! offsets {
+    ($($name:ident)*) => {$(
+        /// Offset in bytes, written before the program is loaded: `enforcer_common::fields`.
+        #[unsafe(no_mangle)]
+        pub static $name: Global<u32> = Global::new(0);
+    )*};
+}
+
+offsets! {
+    BPRM_FILE BPRM_ARGC FILE_INODE FILE_PATH
+    INODE_NUMBER INODE_SUPER INODE_GENERATION INODE_SIZE INODE_CTIME_SEC INODE_CTIME_NSEC
+    SUPER_DEVICE DENTRY_INODE
+    SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL
+    MSG_NAME MSG_NAMELEN MSG_FLAGS
+    UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
+    TASK_TGID TASK_REAL_PARENT TASK_LEADER TASK_START
+    REGS_SYSCALL REGS_ARGUMENT_2 REGS_ARGUMENT_3
+}
+
+/// Since 6.13 the upper bits of `i_ctime_nsec` are flags of multigrain timestamps.
+const NANOSECONDS: u32 = (1 << 30) - 1;
+
+/// A pointer into the kernel.
+#[derive(Clone, Copy)]
+pub struct Ptr(*const c_void);
+
+impl Ptr {
+    /// Of a hook's argument.
+    #[inline(always)]
+    pub const fn new(pointer: *const c_void) -> Self {
+        Self(pointer)
+    }
+
+    /// The pointer itself, for a helper.
+    #[inline(always)]
+    pub fn raw<T>(self) -> *mut T {
+        self.0.cast_mut().cast()
+    }
+
+    /// Whether it points to nothing. No kernel argument or field may be used before this is asked
+    /// where the kernel does not promise a value: neither loader nor verifier forces it everywhere.
+    #[inline(always)]
+    pub fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Its number, as a map key.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The address of an embedded field.
+    #[inline(always)]
+    pub fn at(self, field: &Global<u32>) -> Self {
+        Self(self.0.cast::<u8>().wrapping_add(field.load() as usize).cast())
+    }
+
+    /// Loads a field of a structure whose type the verifier knows.
+    #[inline(always)]
+    pub fn load<T: Copy>(self, field: &Global<u32>) -> T {
+        // SAFETY: the verifier accepts the load only if it knows the pointer's type and the field
+        // lies within it; the kernel handles a fault of such a load. Volatile, so that the load
+        // stays one load of the field's size.
+        unsafe { ptr::read_volatile(self.at(field).0.cast()) }
+    }
+
+    /// Loads a field that is a pointer.
+    #[inline(always)]
+    pub fn follow(self, field: &Global<u32>) -> Self {
+        Self(self.load(field))
+    }
+
+    /// Copies a field, or fails when the address cannot be read.
+    #[inline(always)]
+    pub fn read<T: Copy>(self, field: &Global<u32>) -> Option<T> {
+        self.at(field).copy()
+    }
+
+    /// Copies a field that is a pointer; `None` when it cannot be read or is null.
+    #[inline(always)]
+    pub fn read_pointer(self, field: &Global<u32>) -> Option<Self> {
+        self.read::<*const c_void>(field).map(Self).filter(|p| !p.is_null())
+    }
+
+    /// Copies what it points to.
+    #[inline(always)]
+    pub fn copy<T: Copy>(self) -> Option<T> {
+        // SAFETY: the helper checks the source; `T` is a type of which every bit pattern is valid.
+        unsafe { bpf_probe_read_kernel(self.0.cast::<T>()) }.ok()
+    }
+
+    /// Copies `N` bytes into `target`; false when they cannot be read.
+    #[inline(always)]
+    pub fn copy_to<const N: usize>(self, target: &mut MaybeUninit<[u8; N]>) -> bool {
+        // SAFETY: the helper checks the source and writes exactly `N` bytes (zeroes on failure).
+        unsafe { probe_read_kernel(target.as_mut_ptr().cast(), N as u32, self.0) == 0 }
+    }
+}
+
+/// The task that the program runs in.
+#[inline(always)]
+pub fn current() -> Ptr {
+    // SAFETY: the helper has no preconditions and never gives null.
+    let task: *mut task_struct = unsafe { bpf_get_current_task_btf() };
+    Ptr(task.cast::<c_void>().cast_const())
+}
+
+/// `CLOCK_BOOTTIME` in nanoseconds.
+#[inline(always)]
+pub fn boot_time() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// Identity and stamp of an inode whose type the verifier knows (`file->f_inode`).
+#[inline(always)]
+pub fn file_of(inode: Ptr) -> (FileId, FileStamp) {
+    (
+        FileId {
+            inode: inode.load(&INODE_NUMBER),
+            device: inode.follow(&INODE_SUPER).load(&SUPER_DEVICE),
+            generation: inode.load(&INODE_GENERATION),
+        },
+        FileStamp {
+            ctime_sec: inode.load(&INODE_CTIME_SEC),
+            ctime_nsec: inode.load::<u32>(&INODE_CTIME_NSEC) & NANOSECONDS,
+            pad: 0,
+            size: inode.load(&INODE_SIZE),
+        },
+    )
+}
+
+/// Identity of an inode that was reached by copies.
+#[inline(always)]
+pub fn read_file_id(inode: Ptr) -> Option<FileId> {
+    Some(FileId {
+        inode: inode.read(&INODE_NUMBER)?,
+        device: inode.read_pointer(&INODE_SUPER)?.read(&SUPER_DEVICE)?,
+        generation: inode.read(&INODE_GENERATION)?,
+    })
+}
+
+/// Writes the resolved path of `file` into `buffer`; gives its length with the NUL, or `None` when
+/// it does not fit or cannot be told.
+#[inline(always)]
+pub fn path_of(file: Ptr, buffer: *mut u8, size: u32) -> Option<u32> {
+    // SAFETY: `buffer` holds `size` bytes, as the verifier checks; `f_path` is a field of the file
+    // that the hook was given.
+    let length =
+        unsafe { bpf_d_path(file.at(&FILE_PATH).raw::<path>(), buffer.cast(), size) };
+    if length > 0 && length <= i64::from(size) {
+        Some(length as u32)
+    } else {
+        None
+    }
+}

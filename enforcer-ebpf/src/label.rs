@@ -1,0 +1,127 @@
+//! Who acts: the label of the current task, and the policy that holds for it.
+
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use enforcer_common::{
+    label::{AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, Label, Session},
+    permit::ALWAYS,
+    verdict::Reason,
+};
+
+use crate::{
+    kernel::{boot_time, current},
+    maps::{EXECUTABLES, LABELS, POLICY, SESSIONS},
+};
+
+/// The current task, as one inside a session.
+pub struct Acting {
+    /// Its label: a map value that only this task writes.
+    pub label: *mut Label,
+    /// Session id.
+    pub session: u64,
+    /// Agent slot.
+    pub agent: u32,
+    /// The agent's parameters in the generation that judges this action.
+    pub params: AgentParams,
+    /// Conditions true of the task in that generation; 0 = its executable is not in the policy.
+    pub conditions: u64,
+    /// Why nothing can be allowed, whatever the action.
+    pub fault: Option<Reason>,
+}
+
+/// The label of the current task, or `None` outside any session.
+#[inline(always)]
+pub fn of_current() -> Option<*mut Label> {
+    LABELS.get_ptr_mut(current().address())
+}
+
+impl Acting {
+    /// The current task if it is inside a session: the one lookup that everybody else pays.
+    #[inline(always)]
+    pub fn current() -> Option<Self> {
+        Some(Self::from_label(of_current()?))
+    }
+
+    #[inline(always)]
+    fn from_label(label: *mut Label) -> Self {
+        // SAFETY: a live map value; `session` and `slot` are written once, before the task runs,
+        // and only this task writes the rest.
+        let (session, slot) = unsafe {
+            (*label).tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+            ((*label).session, (*label).slot)
+        };
+        let mut acting = Self {
+            label,
+            session,
+            agent: 0,
+            params: FAIL_CLOSED,
+            conditions: 0,
+            fault: None,
+        };
+        match session_at(slot) {
+            // SAFETY: a live map value of integers; the daemon changes it only while no task has it.
+            Some(entry) if unsafe { (*entry).id } == session => {
+                acting.agent = unsafe { (*entry).agent };
+                acting.judge_by_policy();
+            }
+            _ => acting.fault = Some(Reason::SessionUnknown),
+        }
+        acting
+    }
+
+    #[inline(always)]
+    fn judge_by_policy(&mut self) {
+        match POLICY.get_value(0, &self.agent) {
+            Some(params) if params.flags & AGENT_PRESENT != 0 => {
+                self.params = *params;
+                self.conditions = self.conditions_now();
+                if self.conditions == 0 {
+                    self.fault = Some(Reason::ExecutableNotListed);
+                }
+            }
+            Some(_) => self.fault = Some(Reason::AgentNotInPolicy),
+            None => self.fault = Some(Reason::TableMissing),
+        }
+    }
+
+    /// Conditions of the executable in the generation in force. They are kept in the label and
+    /// looked up again only when the generation has changed since.
+    #[inline(always)]
+    fn conditions_now(&self) -> u64 {
+        let label = self.label;
+        // SAFETY: a live map value that only this task writes.
+        unsafe {
+            if (*label).exec == 0 {
+                return ALWAYS; // still the launcher's image, which no policy lists
+            }
+            if (*label).generation != self.params.generation {
+                (*label).conditions = match EXECUTABLES.get(self.params.tables) {
+                    Some(table) => table.get((*label).file).map_or(0, |entry| entry.conditions),
+                    None => 0,
+                };
+                (*label).generation = self.params.generation;
+            }
+            (*label).conditions
+        }
+    }
+
+    /// Whether denials are enforced, or only reported.
+    #[inline(always)]
+    pub fn enforces(&self) -> bool {
+        self.params.flags & AGENT_ENFORCE != 0 || boot_time() >= self.params.monitor_until_ns
+    }
+}
+
+/// Parameters where there is no policy to take them from: enforce, and no action without evidence.
+const FAIL_CLOSED: AgentParams = AgentParams {
+    generation: 0,
+    tables: 0,
+    flags: AGENT_ENFORCE | AGENT_AUDIT_OR_DENY,
+    pad: 0,
+    monitor_until_ns: 0,
+};
+
+/// The session in a slot.
+#[inline(always)]
+pub fn session_at(slot: u32) -> Option<*mut Session> {
+    SESSIONS.get_ptr_mut(slot)
+}

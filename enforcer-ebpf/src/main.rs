@@ -1,0 +1,44 @@
+//! The kernel programs: one per LSM hook, each holding a session's tasks to their agent's policy.
+//!
+//! | program | what it decides |
+//! |---|---|
+//! | `bprm_creds_for_exec` | whether this exec begins a session (a pending label is taken) |
+//! | `bprm_check_security` | whether the file, and each interpreter after it, may run |
+//! | `bprm_committed_creds` | nothing: the label takes over what the kernel has committed |
+//! | `task_alloc` | whether a fork may happen: only when the child can be labelled |
+//! | `task_free` | nothing: the label goes with its task |
+//! | `socket_create` | whether a socket of this family, type and protocol may exist |
+//! | `socket_connect` | whether this internet destination may be connected to |
+//! | `socket_sendmsg` | whether this internet destination may be sent to |
+//! | `unix_stream_connect`, `unix_may_send` | whether this unix socket may be reached |
+//! | `inode_listxattr` | nothing: the daemon learns a file's identity from it |
+//!
+//! The way of a decision: a hook extracts the object (`hooks/`), `label` says who acts, `decide`
+//! asks the tables and gives the verdict, `emit` reports it. Hooks hold no policy. Principles:
+//!
+//! - a task without a label is not touched: one lookup, and the kernel goes on;
+//! - inside a session every doubt denies, with its own reason;
+//! - no loop over rules: every table is asked once;
+//! - no earlier denial is lifted: the kernel does not run a program after one that denied.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)] // for `arch::fetch_add`
+
+mod arch;
+mod decide;
+mod emit;
+mod hooks;
+mod kernel;
+mod label;
+mod maps;
+
+/// Never reached: the programs hold no code that panics, and the verifier would refuse it.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The kernel gives LSM programs and the helpers they need only to GPL-compatible code.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

@@ -1,0 +1,77 @@
+//! The maps. Capacities and what is decided when one is full or lacks an entry: `enforcer_common::maps`.
+
+use aya_ebpf::{
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, RingBuf},
+    macros::btf_map,
+};
+use enforcer_common::{
+    event::Header,
+    label::{AgentParams, Label, Pending, Session},
+    maps::{
+        Counter, DENIALS_BYTES, EVENTS_BYTES, MAX_ADDRESSES, MAX_AGENTS, MAX_EXECUTABLES,
+        MAX_LABELS, MAX_LEARN, MAX_PENDING, MAX_PORTS, MAX_SESSIONS, MAX_TABLES, MAX_UNIX_PEERS,
+    },
+    object::{AddressKey, FileId, Learned, PortKey, UnixKey},
+    permit::{ExecPermit, Permit},
+};
+
+/// Label of each task inside a session, by the address of its `task_struct`. A preallocated hash:
+/// task storage loses lookups on 6.1 with full preemption, and a lost label would be an escape.
+#[btf_map]
+pub static LABELS: HashMap<u64, Label, { MAX_LABELS as usize }> = HashMap::new();
+
+/// The sessions, by slot.
+#[btf_map]
+pub static SESSIONS: Array<Session, { MAX_SESSIONS as usize }> = Array::new();
+
+/// Processes whose next exec begins a session, by thread group id.
+#[btf_map]
+pub static PENDING: HashMap<u32, Pending, { MAX_PENDING as usize }> = HashMap::new();
+
+/// The policy in force: one inner map with every agent's parameters, replaced whole.
+#[btf_map]
+pub static POLICY: ArrayOfMaps<Array<AgentParams, { MAX_AGENTS as usize }>, 1> = ArrayOfMaps::new();
+
+/// Address prefix to address class, by table index.
+#[btf_map]
+pub static ADDRESSES: ArrayOfMaps<
+    LpmTrie<AddressKey, u32, { MAX_ADDRESSES as usize }>,
+    { MAX_TABLES as usize },
+> = ArrayOfMaps::new();
+
+/// Class, protocol and port prefix to permit, by table index.
+#[btf_map]
+pub static PORTS: ArrayOfMaps<
+    LpmTrie<PortKey, Permit, { MAX_PORTS as usize }>,
+    { MAX_TABLES as usize },
+> = ArrayOfMaps::new();
+
+/// File to permit, by table index.
+#[btf_map]
+pub static EXECUTABLES: ArrayOfMaps<
+    HashMap<FileId, ExecPermit, { MAX_EXECUTABLES as usize }>,
+    { MAX_TABLES as usize },
+> = ArrayOfMaps::new();
+
+/// Unix peer to permit, by table index.
+#[btf_map]
+pub static UNIX_PEERS: ArrayOfMaps<
+    HashMap<UnixKey, Permit, { MAX_UNIX_PEERS as usize }>,
+    { MAX_TABLES as usize },
+> = ArrayOfMaps::new();
+
+/// Events of denied and would-be-denied actions; the reader is woken at once.
+#[btf_map]
+pub static DENIALS: RingBuf<Header, { DENIALS_BYTES as usize }> = RingBuf::new();
+
+/// All other events; the reader comes by timer, since waking it costs more than the decision.
+#[btf_map]
+pub static EVENTS: RingBuf<Header, { EVENTS_BYTES as usize }> = RingBuf::new();
+
+/// What `Counter` counts.
+#[btf_map]
+pub static COUNTERS: Array<u64, { Counter::ALL.len() }> = Array::new();
+
+/// Files that the daemon asks about, by its thread's `bpf_get_current_pid_tgid()`.
+#[btf_map]
+pub static LEARN: HashMap<u64, Learned, { MAX_LEARN as usize }> = HashMap::new();
