@@ -6,7 +6,12 @@ use std::{env, path::PathBuf};
 fn main() {
     println!("cargo::rerun-if-env-changed=ENFORCER_BPF_OBJECT");
     let object = env::var_os("ENFORCER_BPF_OBJECT").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/enforcer-ebpf")),
+        || {
+            PathBuf::from(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../target/bpf/enforcer-ebpf"
+            ))
+        },
         PathBuf::from,
     );
     println!("cargo::rerun-if-changed={}", object.display());

@@ -30,11 +30,19 @@ pub const FIELDS: &[Field] = &[
     // 6.11 split the timespec; 6.6 renamed it to keep callers off it.
     field(
         "INODE_CTIME_SEC",
-        &["inode.i_ctime_sec", "inode.__i_ctime.tv_sec", "inode.i_ctime.tv_sec"],
+        &[
+            "inode.i_ctime_sec",
+            "inode.__i_ctime.tv_sec",
+            "inode.i_ctime.tv_sec",
+        ],
     ),
     field(
         "INODE_CTIME_NSEC",
-        &["inode.i_ctime_nsec", "inode.__i_ctime.tv_nsec", "inode.i_ctime.tv_nsec"],
+        &[
+            "inode.i_ctime_nsec",
+            "inode.__i_ctime.tv_nsec",
+            "inode.i_ctime.tv_nsec",
+        ],
     ),
     field("SUPER_DEVICE", &["super_block.s_dev"]),
     field("DENTRY_INODE", &["dentry.d_inode"]),

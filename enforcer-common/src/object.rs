@@ -103,7 +103,24 @@ impl AddressKey {
     #[inline(always)]
     #[must_use]
     pub const fn v6(octets: [u8; 16]) -> Self {
-        let [o0, o1, o2, o3, o4, o5, o6, o7, o8, o9, o10, o11, o12, o13, o14, o15] = octets;
+        let [
+            o0,
+            o1,
+            o2,
+            o3,
+            o4,
+            o5,
+            o6,
+            o7,
+            o8,
+            o9,
+            o10,
+            o11,
+            o12,
+            o13,
+            o14,
+            o15,
+        ] = octets;
         let head = u32::from_be_bytes([o0, o1, o2, o3]);
         let second = u32::from_be_bytes([o4, o5, o6, o7]);
         let third = u32::from_be_bytes([o8, o9, o10, o11]);

@@ -89,20 +89,39 @@ fn every_number_reads_back_as_what_it_was_written_from() {
 #[test]
 fn every_spelling_of_an_ipv4_host_is_that_host() {
     let host = AddressKey::v4([169, 254, 169, 254]);
-    for text in ["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "2002:a9fe:a9fe:1:2:3:4:5"] {
+    for text in [
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "2002:a9fe:a9fe:1:2:3:4:5",
+    ] {
         let address: std::net::Ipv6Addr = text.parse().unwrap();
         assert_eq!(AddressKey::v6(address.octets()), host, "{text}");
     }
-    for text in ["::1", "::", "fd00:ec2::254", "64:ff9b:1::a9fe:a9fe", "::fffe:169.254.169.254", "::169.254.169.254"] {
+    for text in [
+        "::1",
+        "::",
+        "fd00:ec2::254",
+        "64:ff9b:1::a9fe:a9fe",
+        "::fffe:169.254.169.254",
+        "::169.254.169.254",
+    ] {
         let address: std::net::Ipv6Addr = text.parse().unwrap();
-        assert_eq!(AddressKey::v6(address.octets()).address, address.octets(), "{text}");
+        assert_eq!(
+            AddressKey::v6(address.octets()).address,
+            address.octets(),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn an_abstract_name_keeps_its_length_and_refuses_what_the_kernel_refuses() {
     let key = UnixKey::abstract_name(b"bus\0x").unwrap();
-    assert_eq!((key.name_len, key.name[3], key.name[4], key.name[5]), (5, 0, b'x', 0));
+    assert_eq!(
+        (key.name_len, key.name[3], key.name[4], key.name[5]),
+        (5, 0, b'x', 0)
+    );
     assert_eq!(UnixKey::abstract_name(b""), None);
     assert!(UnixKey::abstract_name(&[b'a'; 107]).is_some());
     assert_eq!(UnixKey::abstract_name(&[b'a'; 108]), None);

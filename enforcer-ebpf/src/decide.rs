@@ -26,7 +26,10 @@ impl Finding {
     /// A finding that no rule is behind.
     #[inline(always)]
     pub const fn of(reason: Reason) -> Self {
-        Self { reason, cell: NO_CELL }
+        Self {
+            reason,
+            cell: NO_CELL,
+        }
     }
 
     #[inline(always)]
@@ -36,7 +39,10 @@ impl Finding {
             Answer::Denied => Reason::RuleDenies,
             Answer::ConditionUnmet => Reason::NotForThisBinary,
         };
-        Self { reason, cell: permit.cell }
+        Self {
+            reason,
+            cell: permit.cell,
+        }
     }
 }
 
@@ -56,7 +62,10 @@ pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> (Finding
     if entry.stamp != *stamp {
         return (Finding::of(Reason::FileChanged), entry.conditions);
     }
-    (Finding::of_permit(&entry.permit, acting.conditions), entry.conditions)
+    (
+        Finding::of_permit(&entry.permit, acting.conditions),
+        entry.conditions,
+    )
 }
 
 /// Judges an internet destination: address to class, class and port to permit.
@@ -65,9 +74,10 @@ pub fn destination(acting: &Acting, address: &AddressKey, protocol: u8, port: u1
     if let Some(fault) = acting.fault {
         return Finding::of(fault);
     }
-    let (Some(addresses), Some(ports)) =
-        (ADDRESSES.get(acting.params.tables), PORTS.get(acting.params.tables))
-    else {
+    let (Some(addresses), Some(ports)) = (
+        ADDRESSES.get(acting.params.tables),
+        PORTS.get(acting.params.tables),
+    ) else {
         return Finding::of(Reason::TableMissing);
     };
     let Some(class) = addresses.get(&Key::new(AddressKey::FAMILY_BITS + 128, *address)) else {

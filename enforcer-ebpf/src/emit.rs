@@ -94,13 +94,21 @@ fn write<T: 'static>(verdict: Verdict, fill: impl FnOnce(*mut T)) -> bool {
         EVENTS.reserve_untyped::<T>(0)
     };
     let Some(mut entry) = entry else {
-        count(if denial { Counter::DenialsDropped } else { Counter::EventsDropped });
+        count(if denial {
+            Counter::DenialsDropped
+        } else {
+            Counter::EventsDropped
+        });
         return false;
     };
     fill(entry.as_mut_ptr());
     // Waking by choice on one ring and never on the other: mixing both on one makes readers sleep
     // for ever.
-    entry.submit(if denial { 0 } else { u64::from(BPF_RB_NO_WAKEUP) });
+    entry.submit(if denial {
+        0
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    });
     true
 }
 

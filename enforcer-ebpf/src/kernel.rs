@@ -71,7 +71,12 @@ impl Ptr {
     /// The address of an embedded field.
     #[inline(always)]
     pub fn at(self, field: &Global<u32>) -> Self {
-        Self(self.0.cast::<u8>().wrapping_add(field.load() as usize).cast())
+        Self(
+            self.0
+                .cast::<u8>()
+                .wrapping_add(field.load() as usize)
+                .cast(),
+        )
     }
 
     /// Loads a field of a structure whose type the verifier knows.
@@ -98,7 +103,9 @@ impl Ptr {
     /// Copies a field that is a pointer; `None` when it cannot be read or is null.
     #[inline(always)]
     pub fn read_pointer(self, field: &Global<u32>) -> Option<Self> {
-        self.read::<*const c_void>(field).map(Self).filter(|p| !p.is_null())
+        self.read::<*const c_void>(field)
+            .map(Self)
+            .filter(|p| !p.is_null())
     }
 
     /// Copies what it points to.
@@ -165,8 +172,7 @@ pub fn read_file_id(inode: Ptr) -> Option<FileId> {
 pub fn path_of(file: Ptr, buffer: *mut u8, size: u32) -> Option<u32> {
     // SAFETY: `buffer` holds `size` bytes, as the verifier checks; `f_path` is a field of the file
     // that the hook was given.
-    let length =
-        unsafe { bpf_d_path(file.at(&FILE_PATH).raw::<path>(), buffer.cast(), size) };
+    let length = unsafe { bpf_d_path(file.at(&FILE_PATH).raw::<path>(), buffer.cast(), size) };
     if length > 0 && length <= i64::from(size) {
         Some(length as u32)
     } else {

@@ -23,7 +23,9 @@ use crate::{
     arch::{eperm, exec_arguments, fetch_add},
     decide::{self, Finding},
     emit::{GO_ON, conclude_reported},
-    kernel::{BPRM_ARGC, BPRM_FILE, FILE_INODE, Ptr, TASK_LEADER, TASK_START, current, file_of, path_of},
+    kernel::{
+        BPRM_ARGC, BPRM_FILE, FILE_INODE, Ptr, TASK_LEADER, TASK_START, current, file_of, path_of,
+    },
     label::{Acting, of_current, session_at},
     maps::{LABELS, PENDING},
 };
@@ -89,7 +91,14 @@ fn enrol(tgid: u32, pending: &Pending) -> i32 {
     match Acting::current() {
         Some(acting) => {
             let finding = Finding::of(Reason::Enrolled);
-            conclude_reported(&acting, Kind::SessionStart, finding, Verdict::Allow, |_: *mut Header| ()).1
+            conclude_reported(
+                &acting,
+                Kind::SessionStart,
+                finding,
+                Verdict::Allow,
+                |_: *mut Header| (),
+            )
+            .1
         }
         None => eperm(), // not reachable: the label was just put there
     }
@@ -110,7 +119,11 @@ const EMPTY: Label = Label {
     tgid: 0,
     next_unlisted: 0,
 };
-const NO_FILE: FileId = FileId { inode: 0, device: 0, generation: 0 };
+const NO_FILE: FileId = FileId {
+    inode: 0,
+    device: 0,
+    generation: 0,
+};
 
 /// `bprm_check_security(bprm)`
 #[lsm(hook = "bprm_check_security")]
@@ -160,8 +173,11 @@ pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
     // SAFETY: a live map value that only this task writes.
     unsafe {
         (*label).file = (*label).next_file;
-        (*label).conditions =
-            if (*label).next_unlisted == 0 { (*label).next_conditions } else { 0 };
+        (*label).conditions = if (*label).next_unlisted == 0 {
+            (*label).next_conditions
+        } else {
+            0
+        };
         (*label).exec = (*label).next_exec;
         (*label).generation = (*label).next_generation;
         (*label).tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -171,14 +187,7 @@ pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
 }
 
 #[inline(always)]
-fn fill_exec(
-    event: *mut Exec,
-    bprm: Ptr,
-    file: Ptr,
-    id: &FileId,
-    stamp: &FileStamp,
-    level: u32,
-) {
+fn fill_exec(event: *mut Exec, bprm: Ptr, file: Ptr, id: &FileId, stamp: &FileStamp, level: u32) {
     let mut flags = 0;
     // SAFETY: the reservation is as large as the type. Bytes of `path` and `argv` beyond their
     // lengths stay as the ring had them; readers take only what counts.

@@ -24,7 +24,14 @@ pub fn inode_listxattr(ctx: LsmContext) -> i32 {
     if !inode.is_null() {
         let (file, stamp) = file_of(inode);
         // SAFETY: as above.
-        unsafe { *entry = Learned { file, stamp, filled: 1, pad: 0 } };
+        unsafe {
+            *entry = Learned {
+                file,
+                stamp,
+                filled: 1,
+                pad: 0,
+            }
+        };
     }
     GO_ON
 }

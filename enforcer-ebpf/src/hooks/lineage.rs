@@ -4,7 +4,11 @@
 //! (`copy_process` calls it before the child is visible to anyone).
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use enforcer_common::{event::{Header, Kind}, maps::Counter, verdict::{Reason, Verdict}};
+use enforcer_common::{
+    event::{Header, Kind},
+    maps::Counter,
+    verdict::{Reason, Verdict},
+};
 
 use crate::{
     arch::fetch_add,
@@ -50,7 +54,13 @@ fn refuse_fork() -> i32 {
     count(Counter::ForksDenied);
     if let Some(acting) = Acting::current() {
         let finding = Finding::of(Reason::LabelTableFull);
-        conclude_reported(&acting, Kind::Fork, finding, Verdict::Deny, |_: *mut Header| ());
+        conclude_reported(
+            &acting,
+            Kind::Fork,
+            finding,
+            Verdict::Deny,
+            |_: *mut Header| (),
+        );
     }
     TRY_AGAIN
 }

@@ -242,14 +242,24 @@ fn judge_peer(acting: &Acting, sk: Ptr, family: u16) -> i32 {
     if port == 0 && address.address == [0; 16] {
         return GO_ON; // no peer: the kernel itself refuses the message
     }
-    judge(acting, Kind::SendConnected, sk, Destination { address, port })
+    judge(
+        acting,
+        Kind::SendConnected,
+        sk,
+        Destination { address, port },
+    )
 }
 
 #[inline(always)]
 fn judge(acting: &Acting, kind: Kind, sk: Ptr, destination: Destination) -> i32 {
     let protocol: u16 = sk.load(&SK_PROTOCOL);
     let finding = if protocol == TCP as u16 || protocol == UDP as u16 {
-        decide::destination(acting, &destination.address, protocol as u8, destination.port)
+        decide::destination(
+            acting,
+            &destination.address,
+            protocol as u8,
+            destination.port,
+        )
     } else {
         Finding::of(Reason::SocketKindNotAllowed)
     };

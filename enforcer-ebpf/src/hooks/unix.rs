@@ -1,9 +1,7 @@
 //! Unix sockets: the peer is known by the inode that it is bound to, or by its abstract name, never
 //! by the string that the caller used.
 
-use aya_ebpf::{
-    helpers::generated::bpf_probe_read_kernel, macros::lsm, programs::LsmContext,
-};
+use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{Kind, Unix},
     object::{FileId, UNIX_ABSTRACT, UNIX_NAME_LEN, UNIX_PATH, UNIX_UNNAMED, UnixKey},
@@ -46,7 +44,11 @@ fn judge(acting: &Acting, other: Ptr) -> i32 {
     let mut peer = UnixKey {
         kind: UNIX_UNNAMED,
         name_len: 0,
-        file: FileId { inode: 0, device: 0, generation: 0 },
+        file: FileId {
+            inode: 0,
+            device: 0,
+            generation: 0,
+        },
         name: [0; UNIX_NAME_LEN],
         pad: 0,
     };

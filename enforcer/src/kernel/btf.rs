@@ -46,19 +46,28 @@ impl<'a> Btf<'a> {
     /// # Errors
     /// When it is not BTF, or holds a kind of record that is not known (its length would not be).
     pub fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
-        let magic = data.get(..2).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
+        let magic = data
+            .get(..2)
+            .and_then(|b| b.try_into().ok())
+            .map(u16::from_ne_bytes);
         if magic != Some(MAGIC) {
             return Err(BtfError::Malformed("no magic number"));
         }
-        let header = |index: usize| word(data, 4 + index * 4).ok_or(BtfError::Malformed("short header"));
+        let header =
+            |index: usize| word(data, 4 + index * 4).ok_or(BtfError::Malformed("short header"));
         let start = header(0)? as usize;
         let section = |offset: u32, length: u32| {
             let begin = start.checked_add(offset as usize)?;
             data.get(begin..begin.checked_add(length as usize)?)
         };
-        let types = section(header(1)?, header(2)?).ok_or(BtfError::Malformed("types end early"))?;
-        let strings = section(header(3)?, header(4)?).ok_or(BtfError::Malformed("strings end early"))?;
-        Ok(Self { types: read_types(types)?, strings })
+        let types =
+            section(header(1)?, header(2)?).ok_or(BtfError::Malformed("types end early"))?;
+        let strings =
+            section(header(3)?, header(4)?).ok_or(BtfError::Malformed("strings end early"))?;
+        Ok(Self {
+            types: read_types(types)?,
+            strings,
+        })
     }
 
     /// Byte offset of a field.
@@ -77,7 +86,10 @@ impl<'a> Btf<'a> {
         let (structure, members) = path.split_once('.')?;
         self.types
             .iter()
-            .filter(|t| matches!(t.kind, KIND_STRUCT | KIND_UNION) && self.name(t.name) == structure.as_bytes())
+            .filter(|t| {
+                matches!(t.kind, KIND_STRUCT | KIND_UNION)
+                    && self.name(t.name) == structure.as_bytes()
+            })
             .find_map(|t| {
                 let (mut bits, mut at) = (0, *t);
                 for member in members.split('.') {
@@ -128,7 +140,9 @@ impl<'a> Btf<'a> {
 }
 
 fn word(data: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
+    Some(u32::from_ne_bytes(
+        data.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
 }
 
 fn read_types(mut data: &[u8]) -> Result<Vec<Type<'_>>, BtfError> {
@@ -167,7 +181,11 @@ mod tests {
         let strings = b"\0task\0deep\0n\0named\0z\0a\0";
         let at = |s: &str| {
             let needle = format!("\0{s}\0");
-            strings.windows(needle.len()).position(|w| w == needle.as_bytes()).unwrap() as u32 + 1
+            strings
+                .windows(needle.len())
+                .position(|w| w == needle.as_bytes())
+                .unwrap() as u32
+                + 1
         };
         let mut types: Vec<u32> = Vec::new();
         types.extend([0, 1 << 24, 4, 32]); // 1: int
@@ -178,7 +196,13 @@ mod tests {
         let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
         let mut data = MAGIC.to_ne_bytes().to_vec();
         data.extend([1, 0]);
-        let lengths = [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32];
+        let lengths = [
+            24,
+            0,
+            types.len() as u32,
+            types.len() as u32,
+            strings.len() as u32,
+        ];
         data.extend(lengths.into_iter().flat_map(u32::to_ne_bytes));
         data.extend(types);
         data.extend(strings);
@@ -189,8 +213,18 @@ mod tests {
     fn a_field_is_found_through_anonymous_unions_and_aliases() {
         let data = sample();
         let btf = Btf::parse(&data).unwrap();
-        for (paths, offset) in [(&["task.deep"][..], 4), (&["task.n.z"], 12), (&["no.such", "task.a"], 4)] {
-            assert_eq!(btf.offset(&Field { symbol: "X", paths: Vec::leak(paths.to_vec()) }), Ok(offset));
+        for (paths, offset) in [
+            (&["task.deep"][..], 4),
+            (&["task.n.z"], 12),
+            (&["no.such", "task.a"], 4),
+        ] {
+            assert_eq!(
+                btf.offset(&Field {
+                    symbol: "X",
+                    paths: Vec::leak(paths.to_vec())
+                }),
+                Ok(offset)
+            );
         }
     }
 
@@ -198,8 +232,16 @@ mod tests {
     fn a_field_that_is_not_there_is_named() {
         let data = sample();
         let btf = Btf::parse(&data).unwrap();
-        let error = btf.offset(&Field { symbol: "X", paths: &["task.gone", "task.n.gone"] }).unwrap_err();
-        assert_eq!(error.to_string(), "this kernel has no field task.gone or task.n.gone");
+        let error = btf
+            .offset(&Field {
+                symbol: "X",
+                paths: &["task.gone", "task.n.gone"],
+            })
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "this kernel has no field task.gone or task.n.gone"
+        );
     }
 
     #[test]

@@ -2,12 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{
-    io,
-    os::fd::AsRawFd,
-    path::Path,
-    sync::Mutex,
-};
+use std::{io, os::fd::AsRawFd, path::Path, sync::Mutex};
 
 use aya::maps::{HashMap, Map, MapData};
 use enforcer_common::object::{FileId, FileStamp, Learned};
@@ -28,7 +23,9 @@ impl Learner {
     /// When the map is not of that form.
     pub fn new(map: Map) -> Result<Self, KernelError> {
         let map = HashMap::try_from(map).map_err(KernelError::map("LEARN"))?;
-        Ok(Self { map: Mutex::new(map) })
+        Ok(Self {
+            map: Mutex::new(map),
+        })
     }
 
     /// Identity and stamp of what `path` leads to, symbolic links followed.
@@ -40,15 +37,27 @@ impl Learner {
         // O_PATH nothing is opened that could block or act.
         let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let key = this_thread();
-        let mut map = self.map.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        map.insert(key, Learned::default(), 0).map_err(io::Error::other)?;
+        let mut map = self
+            .map
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        map.insert(key, Learned::default(), 0)
+            .map_err(io::Error::other)?;
         let mut names: [u8; 0] = [];
         // Only the hook counts, not whether the file system knows extended attributes.
-        let _ = rustix::fs::listxattr(format!("/proc/self/fd/{}", file.as_raw_fd()), &mut names[..]);
+        let _ = rustix::fs::listxattr(
+            format!("/proc/self/fd/{}", file.as_raw_fd()),
+            &mut names[..],
+        );
         let learned = map.get(&key, 0).map_err(io::Error::other);
         map.remove(&key).map_err(io::Error::other)?;
         match learned? {
-            Learned { filled: 1, file, stamp, .. } => Ok((file, stamp)),
+            Learned {
+                filled: 1,
+                file,
+                stamp,
+                ..
+            } => Ok((file, stamp)),
             Learned { .. } => Err(io::Error::other("the kernel program did not answer")),
         }
     }

@@ -16,7 +16,10 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Map, MapData},
-    programs::{Lsm, Program, links::{FdLink, PinnedLink}},
+    programs::{
+        Lsm, Program,
+        links::{FdLink, PinnedLink},
+    },
 };
 use enforcer_common::{fields::FIELDS, hooks::HOOKS};
 use sha2::{Digest, Sha256};
@@ -30,8 +33,18 @@ const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Every map that is pinned.
 pub const MAPS: [&str; 12] = [
-    "LABELS", "SESSIONS", "PENDING", "POLICY", "ADDRESSES", "PORTS", "EXECUTABLES", "UNIX_PEERS",
-    "DENIALS", "EVENTS", "COUNTERS", "LEARN",
+    "LABELS",
+    "SESSIONS",
+    "PENDING",
+    "POLICY",
+    "ADDRESSES",
+    "PORTS",
+    "EXECUTABLES",
+    "UNIX_PEERS",
+    "DENIALS",
+    "EVENTS",
+    "COUNTERS",
+    "LEARN",
 ];
 
 /// What `open` found and did.
@@ -58,7 +71,9 @@ impl Pins {
     /// When a kernel field is not known, the verifier refuses a program, or something cannot be
     /// attached or pinned. What was attached before stays.
     pub fn open(root: &Path) -> Result<(Self, Opened), KernelError> {
-        let pins = Self { root: root.to_owned() };
+        let pins = Self {
+            root: root.to_owned(),
+        };
         for folder in [root.to_owned(), pins.folder("maps"), pins.folder("links")] {
             make_private_folder(&folder)?;
         }
@@ -69,7 +84,14 @@ impl Pins {
         }
         pins.attach()?;
         pins.note_our_programs()?;
-        Ok((pins, if some_there { Opened::Upgraded } else { Opened::Fresh }))
+        Ok((
+            pins,
+            if some_there {
+                Opened::Upgraded
+            } else {
+                Opened::Fresh
+            },
+        ))
     }
 
     /// A pinned map.
@@ -103,7 +125,8 @@ impl Pins {
     /// The programs behind the pins are known by a folder named after their digest: bpffs holds no
     /// files of ours, and its names no dots.
     fn marker(&self) -> PathBuf {
-        self.root.join(format!("programs_{}", &programs_digest()[..32]))
+        self.root
+            .join(format!("programs_{}", &programs_digest()[..32]))
     }
 
     fn holds_our_programs(&self) -> bool {
@@ -112,7 +135,10 @@ impl Pins {
 
     fn note_our_programs(&self) -> Result<(), KernelError> {
         let marker = self.marker();
-        for entry in fs::read_dir(&self.root).map_err(KernelError::io(&self.root))?.flatten() {
+        for entry in fs::read_dir(&self.root)
+            .map_err(KernelError::io(&self.root))?
+            .flatten()
+        {
             let name = entry.file_name();
             if name.to_string_lossy().starts_with("programs_") && entry.path() != marker {
                 fs::remove_dir(entry.path()).map_err(KernelError::io(entry.path()))?;
@@ -147,17 +173,19 @@ impl Pins {
         for name in MAPS {
             loader.map_pin_path(name, self.folder("maps").join(name));
         }
-        loader.load(OBJECT).map_err(|error| KernelError::Object(chain(&error)))
+        loader
+            .load(OBJECT)
+            .map_err(|error| KernelError::Object(chain(&error)))
     }
 
     fn attach_program(&self, object: &mut Ebpf, hook: &str) -> Result<(), KernelError> {
-        let failed = |cause: String| KernelError::Program { program: hook.to_owned(), cause };
+        let failed = |cause: String| KernelError::Program {
+            program: hook.to_owned(),
+            cause,
+        };
         let program = lsm(object, hook)?;
         let id = program.attach().map_err(|e| failed(chain(&e)))?;
-        let link: FdLink = program
-            .take_link(id)
-            .map_err(|e| failed(chain(&e)))?
-            .into();
+        let link: FdLink = program.take_link(id).map_err(|e| failed(chain(&e)))?.into();
         let fresh = self.folder("links").join(format!("{hook}_new"));
         if fresh.exists() {
             fs::remove_file(&fresh).map_err(KernelError::io(&fresh))?; // an upgrade was interrupted
@@ -179,17 +207,20 @@ fn lsm<'a>(object: &'a mut Ebpf, hook: &str) -> Result<&'a mut Lsm, KernelError>
 }
 
 fn load_program(object: &mut Ebpf, hook: &str, types: &Btf) -> Result<(), KernelError> {
-    lsm(object, hook)?.load(hook, types).map_err(|error| KernelError::Program {
-        program: hook.to_owned(),
-        cause: last_lines(&chain(&error), 12),
-    })
+    lsm(object, hook)?
+        .load(hook, types)
+        .map_err(|error| KernelError::Program {
+            program: hook.to_owned(),
+            cause: last_lines(&chain(&error), 12),
+        })
 }
 
 fn make_private_folder(path: &Path) -> Result<(), KernelError> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(KernelError::io(path))
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                .map_err(KernelError::io(path))
         }
         Err(error) => Err(KernelError::io(path)(error)),
     }
@@ -198,7 +229,10 @@ fn make_private_folder(path: &Path) -> Result<(), KernelError> {
 /// SHA-256 of the kernel programs that this binary carries, in hexadecimal.
 #[must_use]
 pub fn programs_digest() -> String {
-    Sha256::digest(OBJECT).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(OBJECT)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -69,7 +69,10 @@ impl KernelError {
         move |source| Self::Map { name, source }
     }
 
-    fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { path: path.into(), source }
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.into(),
+            source,
+        }
     }
 }

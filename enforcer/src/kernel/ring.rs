@@ -56,7 +56,9 @@ impl Ring {
     pub fn new(map: Map, name: &'static str, size: u32) -> Result<Self, KernelError> {
         let Map::RingBuf(map) = map else {
             let map_type = 0;
-            return Err(KernelError::map(name)(aya::maps::MapError::InvalidMapType { map_type }));
+            return Err(KernelError::map(name)(
+                aya::maps::MapError::InvalidMapType { map_type },
+            ));
         };
         let page = rustix::param::page_size();
         let fd = map.fd().as_fd();
@@ -64,7 +66,14 @@ impl Ring {
             .map_err(KernelError::io(name))?;
         let producer = Mapping::new(fd, page + 2 * size as usize, ProtFlags::READ, page)
             .map_err(KernelError::io(name))?;
-        let mut ring = Self { map, consumer, producer, size: u64::from(size), page, read: 0 };
+        let mut ring = Self {
+            map,
+            consumer,
+            producer,
+            size: u64::from(size),
+            page,
+            read: 0,
+        };
         ring.read = ring.consumer_position().load(Ordering::Acquire);
         Ok(ring)
     }
@@ -139,10 +148,22 @@ impl Ring {
 }
 
 impl Mapping {
-    fn new(fd: BorrowedFd<'_>, length: usize, access: ProtFlags, offset: usize) -> io::Result<Self> {
+    fn new(
+        fd: BorrowedFd<'_>,
+        length: usize,
+        access: ProtFlags,
+        offset: usize,
+    ) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice touches no other memory.
         let start = unsafe {
-            mmap(std::ptr::null_mut(), length, access, MapFlags::SHARED, fd, offset as u64)?
+            mmap(
+                std::ptr::null_mut(),
+                length,
+                access,
+                MapFlags::SHARED,
+                fd,
+                offset as u64,
+            )?
         };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { start, length })

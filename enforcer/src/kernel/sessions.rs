@@ -25,10 +25,13 @@ impl SessionMaps {
     /// When one is missing or of another form.
     pub fn open(pins: &Pins) -> Result<Self, KernelError> {
         Ok(Self {
-            sessions: Array::try_from(pins.map("SESSIONS")?).map_err(KernelError::map("SESSIONS"))?,
-            pending: HashMap::try_from(pins.map("PENDING")?).map_err(KernelError::map("PENDING"))?,
+            sessions: Array::try_from(pins.map("SESSIONS")?)
+                .map_err(KernelError::map("SESSIONS"))?,
+            pending: HashMap::try_from(pins.map("PENDING")?)
+                .map_err(KernelError::map("PENDING"))?,
             labels: HashMap::try_from(pins.map("LABELS")?).map_err(KernelError::map("LABELS"))?,
-            counters: Array::try_from(pins.map("COUNTERS")?).map_err(KernelError::map("COUNTERS"))?,
+            counters: Array::try_from(pins.map("COUNTERS")?)
+                .map_err(KernelError::map("COUNTERS"))?,
         })
     }
 
@@ -37,8 +40,15 @@ impl SessionMaps {
     /// # Errors
     /// When the kernel refuses the write.
     pub fn occupy(&mut self, slot: u32, id: u64, agent: u32) -> Result<(), KernelError> {
-        let session = Session { id, tasks: 0, agent, pad: 0 };
-        self.sessions.set(slot, session, 0).map_err(KernelError::map("SESSIONS"))
+        let session = Session {
+            id,
+            tasks: 0,
+            agent,
+            pad: 0,
+        };
+        self.sessions
+            .set(slot, session, 0)
+            .map_err(KernelError::map("SESSIONS"))
     }
 
     /// Frees `slot`. A label that still names its session is judged `session-unknown` from now on.
@@ -46,7 +56,9 @@ impl SessionMaps {
     /// # Errors
     /// When the kernel refuses the write.
     pub fn vacate(&mut self, slot: u32) -> Result<(), KernelError> {
-        self.sessions.set(slot, Session::default(), 0).map_err(KernelError::map("SESSIONS"))
+        self.sessions
+            .set(slot, Session::default(), 0)
+            .map_err(KernelError::map("SESSIONS"))
     }
 
     /// What the kernel has in `slot`.
@@ -54,7 +66,9 @@ impl SessionMaps {
     /// # Errors
     /// When the kernel refuses the read.
     pub fn session(&self, slot: u32) -> Result<Session, KernelError> {
-        self.sessions.get(&slot, 0).map_err(KernelError::map("SESSIONS"))
+        self.sessions
+            .get(&slot, 0)
+            .map_err(KernelError::map("SESSIONS"))
     }
 
     /// Every slot in use.
@@ -77,7 +91,9 @@ impl SessionMaps {
     /// # Errors
     /// When there is no room.
     pub fn expect(&mut self, tgid: u32, pending: Pending) -> Result<(), KernelError> {
-        self.pending.insert(tgid, pending, 0).map_err(KernelError::map("PENDING"))
+        self.pending
+            .insert(tgid, pending, 0)
+            .map_err(KernelError::map("PENDING"))
     }
 
     /// Takes back [`Self::expect`]; true when the process had not begun its session.
@@ -88,7 +104,11 @@ impl SessionMaps {
     /// The labels that there are now. Tasks come and go meanwhile, so one may be missing or gone.
     #[must_use]
     pub fn labels(&self) -> Vec<Label> {
-        self.labels.iter().filter_map(Result::ok).map(|(_, label)| label).collect()
+        self.labels
+            .iter()
+            .filter_map(Result::ok)
+            .map(|(_, label)| label)
+            .collect()
     }
 
     /// A counter's value.
@@ -96,6 +116,8 @@ impl SessionMaps {
     /// # Errors
     /// When the kernel refuses the read.
     pub fn counter(&self, counter: Counter) -> Result<u64, KernelError> {
-        self.counters.get(&(counter as u32), 0).map_err(KernelError::map("COUNTERS"))
+        self.counters
+            .get(&(counter as u32), 0)
+            .map_err(KernelError::map("COUNTERS"))
     }
 }

@@ -48,7 +48,10 @@ impl PolicyMaps {
     /// # Errors
     /// When a map is missing or of another form.
     pub fn open(pins: &Pins) -> Result<Self, KernelError> {
-        fn outer<V: InnerMap>(pins: &Pins, name: &'static str) -> Result<ArrayOfMaps<MapData, V>, KernelError> {
+        fn outer<V: InnerMap>(
+            pins: &Pins,
+            name: &'static str,
+        ) -> Result<ArrayOfMaps<MapData, V>, KernelError> {
             ArrayOfMaps::try_from(pins.map(name)?).map_err(KernelError::map(name))
         }
         let policy = outer::<ParamsTable>(pins, "POLICY")?;
@@ -60,7 +63,11 @@ impl PolicyMaps {
             Err(MapError::KeyNotFound) => Vec::new(),
             Err(error) => return Err(KernelError::map("POLICY")(error)),
         };
-        let used = params.iter().filter(|p| p.flags != 0).map(|p| p.tables).collect();
+        let used = params
+            .iter()
+            .filter(|p| p.flags != 0)
+            .map(|p| p.tables)
+            .collect();
         Ok(Self {
             policy,
             addresses: outer(pins, "ADDRESSES")?,
@@ -85,25 +92,38 @@ impl PolicyMaps {
     pub fn build(&mut self, tables: &Tables) -> Result<u32, KernelError> {
         let index = (0..MAX_TABLES)
             .find(|index| !self.used.contains(index))
-            .ok_or(KernelError::Full { what: "policy table", limit: MAX_TABLES })?;
+            .ok_or(KernelError::Full {
+                what: "policy table",
+                limit: MAX_TABLES,
+            })?;
         let addresses = build_trie(
             "ADDRESSES",
-            tables.addresses.iter().map(|(key, bits, class)| {
-                (Key::new(AddressKey::FAMILY_BITS + bits, *key), *class)
-            }),
+            tables
+                .addresses
+                .iter()
+                .map(|(key, bits, class)| (Key::new(AddressKey::FAMILY_BITS + bits, *key), *class)),
         )?;
         let ports = build_trie(
             "PORTS",
-            tables.ports.iter().map(|(key, bits, permit)| {
-                (Key::new(PortKey::CLASS_BITS + bits, *key), *permit)
-            }),
+            tables
+                .ports
+                .iter()
+                .map(|(key, bits, permit)| (Key::new(PortKey::CLASS_BITS + bits, *key), *permit)),
         )?;
         let executables = build_hash("EXECUTABLES", &tables.executables)?;
         let unix_peers = build_hash("UNIX_PEERS", &tables.unix)?;
-        self.addresses.set(index, &addresses, 0).map_err(KernelError::map("ADDRESSES"))?;
-        self.ports.set(index, &ports, 0).map_err(KernelError::map("PORTS"))?;
-        self.executables.set(index, &executables, 0).map_err(KernelError::map("EXECUTABLES"))?;
-        self.unix_peers.set(index, &unix_peers, 0).map_err(KernelError::map("UNIX_PEERS"))?;
+        self.addresses
+            .set(index, &addresses, 0)
+            .map_err(KernelError::map("ADDRESSES"))?;
+        self.ports
+            .set(index, &ports, 0)
+            .map_err(KernelError::map("PORTS"))?;
+        self.executables
+            .set(index, &executables, 0)
+            .map_err(KernelError::map("EXECUTABLES"))?;
+        self.unix_peers
+            .set(index, &unix_peers, 0)
+            .map_err(KernelError::map("UNIX_PEERS"))?;
         self.used.insert(index);
         Ok(index)
     }
@@ -116,9 +136,13 @@ impl PolicyMaps {
     pub fn put_in_force(&mut self, params: &[AgentParams]) -> Result<(), KernelError> {
         let mut inner = ParamsTable::create(MAX_AGENTS, 0).map_err(KernelError::map("POLICY"))?;
         for (slot, entry) in (0..MAX_AGENTS).zip(params) {
-            inner.set(slot, *entry, 0).map_err(KernelError::map("POLICY"))?;
+            inner
+                .set(slot, *entry, 0)
+                .map_err(KernelError::map("POLICY"))?;
         }
-        self.policy.set(0, &inner, 0).map_err(KernelError::map("POLICY"))?;
+        self.policy
+            .set(0, &inner, 0)
+            .map_err(KernelError::map("POLICY"))?;
         self.params = params.to_vec();
         self.sweep()
     }
@@ -128,8 +152,12 @@ impl PolicyMaps {
     /// # Errors
     /// When the kernel refuses; the tables then stay until the next sweep.
     pub fn sweep(&mut self) -> Result<(), KernelError> {
-        let in_force: BTreeSet<u32> =
-            self.params.iter().filter(|p| p.flags != 0).map(|p| p.tables).collect();
+        let in_force: BTreeSet<u32> = self
+            .params
+            .iter()
+            .filter(|p| p.flags != 0)
+            .map(|p| p.tables)
+            .collect();
         for index in self.used.difference(&in_force).copied().collect::<Vec<_>>() {
             self.clear(index)?;
             self.used.remove(&index);
@@ -143,10 +171,18 @@ impl PolicyMaps {
         let ports = build_trie::<PortKey, Permit>("PORTS", std::iter::empty())?;
         let executables = build_hash::<FileId, ExecPermit>("EXECUTABLES", &[])?;
         let unix_peers = build_hash::<UnixKey, Permit>("UNIX_PEERS", &[])?;
-        self.addresses.set(index, &addresses, 0).map_err(KernelError::map("ADDRESSES"))?;
-        self.ports.set(index, &ports, 0).map_err(KernelError::map("PORTS"))?;
-        self.executables.set(index, &executables, 0).map_err(KernelError::map("EXECUTABLES"))?;
-        self.unix_peers.set(index, &unix_peers, 0).map_err(KernelError::map("UNIX_PEERS"))
+        self.addresses
+            .set(index, &addresses, 0)
+            .map_err(KernelError::map("ADDRESSES"))?;
+        self.ports
+            .set(index, &ports, 0)
+            .map_err(KernelError::map("PORTS"))?;
+        self.executables
+            .set(index, &executables, 0)
+            .map_err(KernelError::map("EXECUTABLES"))?;
+        self.unix_peers
+            .set(index, &unix_peers, 0)
+            .map_err(KernelError::map("UNIX_PEERS"))
     }
 }
 
@@ -162,7 +198,8 @@ fn build_trie<K: Pod, V: Pod>(
     let mut trie = LpmTrie::create(capacity(entries.len()), BPF_F_NO_PREALLOC)
         .map_err(KernelError::map(name))?;
     for (key, value) in entries {
-        trie.insert(&key, value, 0).map_err(KernelError::map(name))?;
+        trie.insert(&key, value, 0)
+            .map_err(KernelError::map(name))?;
     }
     Ok(trie)
 }

@@ -1,0 +1,63 @@
+//! Everything that can be said against a policy on this host.
+
+use enforcer_common::object::FileId;
+
+use crate::{
+    compile,
+    diagnostic::{Diagnostic, Diagnostics, Severity},
+    facts::{Facts, PathFact},
+    lint::lint,
+    resolve::resolve,
+    source::Parsed,
+};
+
+/// The enforcer's control socket. A policy that allows it is refused: agents do not reach their
+/// governor.
+pub const CONTROL_SOCKET: &str = "/run/enforcer/control.sock";
+
+/// What [`check`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Why the policy is refused; empty when it is not.
+    pub errors: Diagnostics,
+    /// What is doubtful about it.
+    pub warnings: Diagnostics,
+}
+
+/// Checks a policy against the files of a host: paths, owners, digests, limits, and the lints.
+#[must_use]
+pub fn check(parsed: &Parsed, facts: &dyn Facts) -> Checked {
+    let policy = &parsed.policy;
+    let mut resolved = resolve(policy, facts);
+    let mut found = std::mem::take(&mut resolved.faults);
+    found.extend(parsed.warnings.list.iter().cloned());
+    lint(policy, facts, &resolved, &mut found);
+    if let Err(limit) = compile::tables(policy, &resolved) {
+        found.push(*limit);
+    }
+    let is_error = |fault: &Diagnostic| fault.severity == Severity::Error;
+    let (errors, warnings) = found.into_iter().partition(is_error);
+    Checked {
+        errors: Diagnostics::new(parsed.sources.clone(), errors),
+        warnings: Diagnostics::new(parsed.sources.clone(), warnings),
+    }
+}
+
+/// Whether a socket is the enforcer's own, by its path or by another name of the same inode.
+pub(crate) fn is_control_socket(path: &str, id: Option<FileId>, facts: &dyn Facts) -> bool {
+    let path = path
+        .strip_prefix("/var")
+        .filter(|p| p.starts_with("/run/"))
+        .unwrap_or(path);
+    if path == CONTROL_SOCKET {
+        return true;
+    }
+    match facts.path(CONTROL_SOCKET) {
+        PathFact::Socket { id: own } => id == Some(own),
+        PathFact::File(_)
+        | PathFact::Directory { .. }
+        | PathFact::Other(_)
+        | PathFact::Missing
+        | PathFact::Unreadable(_) => false,
+    }
+}

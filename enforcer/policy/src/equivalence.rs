@@ -1,0 +1,81 @@
+//! The compiled tables say what `judge` says.
+
+use std::collections::BTreeMap;
+
+use enforcer_common::verdict::Reason;
+use proptest::{collection::vec, prelude::*, test_runner::Config};
+
+use crate::{
+    Tables,
+    arbitrary::{ASKS, Case, Choices, PoolFacts},
+    compile, judge, parse,
+    source::NoIncludes,
+};
+
+const BASE: &str = "/pool";
+/// Cases a run: with [`ASKS`] requests each, more than 20,000 pairs.
+const CASES: u32 = 256;
+
+/// Puts every request of a case to both, and counts the reasons.
+fn compare(case: &Case) -> Result<BTreeMap<Reason, usize>, String> {
+    let facts = PoolFacts::new(BASE);
+    let text = &case.source.text;
+    let parsed = parse(case.source.clone(), &NoIncludes).map_err(|e| format!("{e}\n{text}"))?;
+    let tables: Tables = compile(&parsed.policy, &facts).map_err(|e| format!("{e}\n{text}"))?;
+    let mut reasons = BTreeMap::new();
+    for ask in &case.asks {
+        let (subject, request) = ask.resolve(&facts)?;
+        let meant = judge(&parsed.policy, &facts, &subject, &request);
+        let decision = tables.decide(&subject, &request);
+        let decided = (decision.allowed, decision.reason, tables.rule(&decision));
+        if decided != (meant.allowed, meant.reason, meant.rule.as_deref()) {
+            return Err(format!(
+                "{ask:?}\njudge: {meant:?}\ntables: {decided:?}\n{text}"
+            ));
+        }
+        *reasons.entry(meant.reason).or_default() += 1;
+    }
+    Ok(reasons)
+}
+
+proptest! {
+    #![proptest_config(Config { cases: CASES, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn the_tables_decide_as_judge_means(bytes in vec(any::<u8>(), 500..1200)) {
+        let case = Case::generate(&mut Choices::from_bytes(bytes), BASE);
+        prop_assert_eq!(case.asks.len(), ASKS);
+        if let Err(difference) = compare(&case) {
+            prop_assert!(false, "{}", difference);
+        }
+    }
+}
+
+#[test]
+fn the_same_seeds_agree_on_every_host_and_reach_every_reason() {
+    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    for seed in 0..200 {
+        let case = Case::generate(&mut Choices::from_seed(seed), BASE);
+        let counted = compare(&case).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        for (reason, count) in counted {
+            *reasons.entry(reason).or_default() += count;
+        }
+    }
+    assert_eq!(reasons.values().sum::<usize>(), 200 * ASKS);
+    let reached = [
+        Reason::RuleAllows,
+        Reason::RuleDenies,
+        Reason::NotListed,
+        Reason::NotForThisBinary,
+        Reason::FileChanged,
+        Reason::ExecutableNotListed,
+    ];
+    for reason in reached {
+        let count = reasons.get(&reason).copied().unwrap_or(0);
+        assert!(
+            count >= 100,
+            "{} came {count} times: {reasons:?}",
+            reason.name()
+        );
+    }
+}

@@ -1,0 +1,336 @@
+//! What a policy says, with the place where it says it.
+
+use std::fmt;
+
+use enforcer_common::verdict::Reason;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    request::Request,
+    source::{Sources, Span, Spanned},
+};
+
+/// A policy: one agent and all its rules, included ones too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whom it is about.
+    pub agent: Agent,
+    /// Which files may run.
+    pub exec: Vec<ExecRule>,
+    /// Which destinations may be reached.
+    pub connect: Vec<ConnectRule>,
+    /// Which unix sockets may be reached.
+    pub unix: Vec<UnixRule>,
+    /// What the author expects of it.
+    pub examples: Vec<Example>,
+    /// The files that it was read from; spans point into them.
+    pub sources: Sources,
+}
+
+impl Policy {
+    /// Every path whose file the policy's meaning depends on, each once, sorted: what to watch.
+    /// Directories end with `/`.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        let exec = self.exec.iter().flat_map(|rule| &rule.paths);
+        let by = self
+            .connect
+            .iter()
+            .flat_map(|rule| rule.by.iter().flatten());
+        let unix = self
+            .unix
+            .iter()
+            .flat_map(|rule| &rule.peers)
+            .filter_map(|p| p.value.path());
+        let files = exec.chain(by).map(|path| path.value.as_str());
+        let mut paths: Vec<&str> = files.chain(unix).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+}
+
+/// The subject of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its name, unique on a host.
+    pub name: Spanned<String>,
+    /// Who answers for it.
+    pub owner: String,
+    /// What it is for.
+    pub purpose: String,
+    /// Whether denials are enforced.
+    pub mode: Mode,
+    /// What is recorded.
+    pub audit: Audit,
+    /// What happens to an action that cannot be recorded.
+    pub on_audit_failure: OnAuditFailure,
+    /// Who may start sessions with `enforcer run`; `None` = nobody.
+    pub launch: Option<Launch>,
+}
+
+/// Whether denials are enforced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// What the rules do not allow fails.
+    Enforce,
+    /// Everything goes on; what would have failed is recorded.
+    Monitor {
+        /// When it ends.
+        until: Spanned<Until>,
+    },
+}
+
+/// The end of monitor mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// As it was written: an RFC 3339 date, or date and time.
+    pub text: String,
+    /// Seconds since 1970-01-01T00:00:00Z. A date alone ends with that day, in UTC.
+    pub unix_seconds: i64,
+}
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audit {
+    /// Every decision.
+    All,
+    /// Denials only.
+    Denials,
+}
+
+impl Audit {
+    /// Every value, with its name in a policy.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("all", Self::All), ("denials", Self::Denials)];
+}
+
+/// What happens to an action that cannot be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnAuditFailure {
+    /// It is denied.
+    Deny,
+    /// It goes on, and an alert is raised.
+    Alert,
+    /// It goes on; the loss is counted.
+    Continue,
+}
+
+impl OnAuditFailure {
+    /// Every value, with its name in a policy.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] = &[
+        ("deny", Self::Deny),
+        ("alert", Self::Alert),
+        ("continue", Self::Continue),
+    ];
+}
+
+/// Who may start sessions with `enforcer run`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Launch {
+    /// Members of this group, and root; `None` = root alone.
+    pub group: Option<String>,
+}
+
+/// What a rule does with its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// Allows them.
+    Allow,
+    /// Denies them, whatever else allows them.
+    Deny,
+}
+
+impl Effect {
+    /// Its key in a rule.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// A rule about running files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecRule {
+    /// Name in records, unique in the policy.
+    pub id: Spanned<String>,
+    /// What it does.
+    pub effect: Effect,
+    /// Absolute paths; one that ends with `/` is every regular file below it.
+    pub paths: Vec<Spanned<String>>,
+    /// SHA-256 digests that the files may have; empty = the file's owner and mode are trusted.
+    pub sha256: Vec<Spanned<[u8; 32]>>,
+    /// The author knows that these files run code that no hook can see.
+    pub interpreter: bool,
+    /// Files that are not there are left out instead of being an error.
+    pub optional: bool,
+}
+
+/// A rule about internet destinations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectRule {
+    /// Name in records, unique in the policy.
+    pub id: Spanned<String>,
+    /// What it does.
+    pub effect: Effect,
+    /// Where to.
+    pub destinations: Vec<Spanned<Destination>>,
+    /// It holds only for these executables (paths as in [`ExecRule::paths`]); `None` = for all.
+    pub by: Option<Vec<Spanned<String>>>,
+}
+
+/// A rule about unix sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixRule {
+    /// Name in records, unique in the policy.
+    pub id: Spanned<String>,
+    /// What it does.
+    pub effect: Effect,
+    /// The sockets.
+    pub peers: Vec<Spanned<Peer>>,
+}
+
+/// Transport protocol of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// Every protocol, with its name in a policy.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("tcp", Self::Tcp), ("udp", Self::Udp)];
+
+    /// Its name in a policy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// Addresses of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// Any IPv4 and any IPv6 address.
+    Any,
+    /// Those of a prefix, without host bits.
+    Net(IpNet),
+}
+
+/// A range of ports, both ends in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ports {
+    /// Lowest.
+    pub first: u16,
+    /// Highest.
+    pub last: u16,
+}
+
+impl Ports {
+    /// Every port.
+    pub const ANY: Self = Self {
+        first: 0,
+        last: u16::MAX,
+    };
+}
+
+/// Where to: protocol, addresses, ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Destination {
+    /// Transport.
+    pub protocol: Protocol,
+    /// Addresses.
+    pub address: Address,
+    /// Ports.
+    pub ports: Ports,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.protocol.name())?;
+        match self.address {
+            Address::Any => f.write_str("*")?,
+            Address::Net(IpNet::V4(net)) if net.prefix_len() == 32 => write!(f, "{}", net.addr())?,
+            Address::Net(IpNet::V4(net)) => write!(f, "{net}")?,
+            Address::Net(IpNet::V6(net)) if net.prefix_len() == 128 => {
+                write!(f, "[{}]", net.addr())?
+            }
+            Address::Net(IpNet::V6(net)) => write!(f, "[{}]/{}", net.addr(), net.prefix_len())?,
+        }
+        match self.ports {
+            Ports::ANY => f.write_str(":*"),
+            Ports { first, last } if first == last => write!(f, ":{first}"),
+            Ports { first, last } => write!(f, ":{first}-{last}"),
+        }
+    }
+}
+
+/// A unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Peer {
+    /// Bound to this absolute path.
+    Path(String),
+    /// Bound to this abstract name, here without its leading NUL.
+    Abstract(String),
+}
+
+impl Peer {
+    /// The path, of a peer that has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Abstract(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(path),
+            Self::Abstract(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+/// "This request gets this verdict": a test that the policy carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Where it stands.
+    pub span: Span,
+    /// Path of the acting executable; `None` = one that no `by` names.
+    pub by: Option<Spanned<String>>,
+    /// What it tries.
+    pub action: ExampleAction,
+    /// What must come of it.
+    pub expect: Effect,
+    /// The rule that must have decided.
+    pub rule: Option<Spanned<String>>,
+    /// The reason that must be given.
+    pub reason: Option<Reason>,
+}
+
+/// What an example tries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExampleAction {
+    /// Running the file at this path.
+    Exec(String),
+    /// Reaching a destination; always a [`Request::Connect`].
+    Connect(Request),
+    /// Reaching a unix socket.
+    Unix(Peer),
+}

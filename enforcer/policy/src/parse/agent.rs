@@ -1,0 +1,129 @@
+//! `[agent]` and `[agent.enrol]`.
+
+use super::{
+    fields::{Fields, Log, Raw, one_of, word},
+    until,
+};
+use crate::{
+    diagnostic::{Diagnostic, quoted},
+    key::Table,
+    model::{Agent, Audit, Launch, Mode, OnAuditFailure},
+    source::Spanned,
+};
+
+/// Longest name: it becomes part of unit and file names.
+const LONGEST_NAME: usize = 63;
+
+#[derive(Clone, Copy)]
+enum ModeName {
+    Enforce,
+    Monitor,
+}
+
+const MODES: &[(&str, ModeName)] = &[
+    ("enforce", ModeName::Enforce),
+    ("monitor", ModeName::Monitor),
+];
+
+pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
+    let fields = Fields::open(log, text, Table::Agent, raw.table, raw.span);
+    let name = fields.text("name").and_then(|name| check_name(log, name));
+    let mode = mode(log, &fields);
+    let audit = option(log, &fields, "audit", Audit::NAMES, Audit::All);
+    let on_audit_failure = option(
+        log,
+        &fields,
+        "on_audit_failure",
+        OnAuditFailure::NAMES,
+        OnAuditFailure::Deny,
+    );
+    let launch = fields.table("enrol").and_then(|raw| enrol(log, text, raw));
+    let owner = filled(log, &fields, "owner");
+    let purpose = filled(log, &fields, "purpose");
+    // Only now may anything be missing: every error above was to be found first.
+    Some(Agent {
+        name: name?,
+        owner: owner?,
+        purpose: purpose?,
+        mode: mode?,
+        audit: audit?,
+        on_audit_failure: on_audit_failure?,
+        launch,
+    })
+}
+
+fn option<T: Copy>(
+    log: &mut Log,
+    fields: &Fields<'_>,
+    name: &str,
+    words: &[(&'static str, T)],
+    default: T,
+) -> Option<T> {
+    match fields.text(name) {
+        Some(text) => word(log, &text, words),
+        None => Some(default),
+    }
+}
+
+fn filled(log: &mut Log, fields: &Fields<'_>, name: &str) -> Option<String> {
+    let text = fields.text(name)?;
+    if text.value.trim().is_empty() {
+        let message = format!("`{name}` says nothing");
+        log.push(Diagnostic::error(text.span, message).expected("some text"));
+        return None;
+    }
+    Some(text.value)
+}
+
+fn check_name(log: &mut Log, name: Spanned<String>) -> Option<Spanned<String>> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let text = &name.value;
+    if text.is_empty()
+        || text.len() > LONGEST_NAME
+        || text.starts_with('-')
+        || !text.chars().all(good)
+    {
+        let message = format!("{} cannot be the name of an agent", quoted(text));
+        log.push(Diagnostic::error(name.span, message).expected(format!(
+            "at most {LONGEST_NAME} lower-case letters, digits and `-`, not `-` first"
+        )));
+        return None;
+    }
+    Some(name)
+}
+
+fn mode(log: &mut Log, fields: &Fields<'_>) -> Option<Mode> {
+    let text = fields.text("mode");
+    let mode = match &text {
+        Some(text) => word(log, text, MODES)?,
+        None => ModeName::Enforce,
+    };
+    let until = fields.date("until").map(|date| until::parse(log, date));
+    match (mode, until, text) {
+        (ModeName::Enforce, None, _) => Some(Mode::Enforce),
+        (ModeName::Enforce, Some(_), _) => {
+            let span = fields.key_span("until").unwrap_or(fields.span);
+            let message = "`until` goes with `mode = \"monitor\"`";
+            log.push(Diagnostic::error(span, message).hint("enforcement has no end: remove it"));
+            None
+        }
+        (ModeName::Monitor, Some(until), _) => Some(Mode::Monitor { until: until? }),
+        (ModeName::Monitor, None, text) => {
+            let span = text.map_or(fields.span, |text| text.span);
+            log.push(
+                Diagnostic::error(span, "monitor mode needs an end")
+                    .expected(format!("{} with `until`", one_of(&["monitor"])))
+                    .hint("add `until = 2030-06-30`: a rollout that is only watched must not be forgotten"),
+            );
+            None
+        }
+    }
+}
+
+fn enrol(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Launch> {
+    let fields = Fields::open(log, text, Table::Enrol, raw.table, raw.span);
+    let raw = fields.table("launch")?;
+    let launch = Fields::open(log, text, Table::Launch, raw.table, raw.span);
+    let group = filled(log, &launch, "group");
+    Some(Launch { group })
+}

@@ -1,0 +1,160 @@
+//! The reference of the policy language, made from the rows that the parser works by.
+
+use std::fmt::Write as _;
+
+use enforcer_common::{maps, permit::MAX_CONDITIONS, verdict::Reason};
+
+use crate::{
+    diagnostic::Lint,
+    key::{Key, Need, Table, keys},
+    parse::{MAX_FILES, MAX_TOTAL_BYTES},
+    source::MAX_SOURCE_BYTES,
+    tables::MAX_CELL_ENTRIES,
+};
+
+const HEAD: &str = "\
+# Policy reference
+
+<!-- Made from the code (enforcer/policy/src/key.rs). To write it anew:
+     UPDATE_DOCS=1 cargo test -p enforcer-policy -->
+
+A policy is one TOML file an agent, in UTF-8. It is strict: an unknown key, a wrong type or a value
+that cannot be enforced is an error with file, line and column, and nothing of the policy is applied.
+All errors are shown at once (after a TOML syntax error, only those).
+
+How a verdict comes about: **deny wins; no match is denied.** The order of rules has no part in it;
+where several rules agree, the first one in the policy is named in the record.
+";
+
+const DESTINATIONS: &str = "
+## Destinations
+
+`protocol:address:port`
+
+| part | forms |
+|---|---|
+| protocol | `tcp`, `udp` |
+| address | `140.82.112.4`, `140.82.112.0/20`, `[2606:50c0::1]`, `[2606:50c0::]/32`, `*` (any IPv4 and IPv6 address) |
+| port | `443`, `8000-8999`, `*` |
+
+- A prefix has no host bits: `10.0.0.1/8` is an error that names `10.0.0.0/8`.
+- Addresses are judged as the host that they lead to: IPv4-mapped (`::ffff:a.b.c.d`), NAT64
+  (`64:ff9b::/96`) and 6to4 (`2002::/16`) addresses are the IPv4 address inside them. Rules are
+  written with the IPv4 address; prefixes inside those three are an error that names it. `[::]/0` does
+  not cover them.
+- The unspecified addresses (`0.0.0.0`, `::`) lead to loopback and are judged as `127.0.0.1` and
+  `::1`; a rule that names them is an error.
+- Host names (`tcp:example.com:443`) are not supported yet, and refused.
+
+## Files
+
+A rule names a path; what is matched is the file behind it, by the identity that the kernel sees.
+Another name, a hard link or a bind mount of the path changes nothing: the same file is the
+same executable, and a copy is another file. A file whose content changed is denied (`file-changed`)
+until the daemon has judged it again.
+
+Scripts are judged twice, as the script and as its interpreter; both must be allowed.
+
+An executable that an `exec` rule denies has no access at all, should a process still run it from an
+earlier policy.
+";
+
+/// The text of `docs/policy.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from(HEAD);
+    for table in Table::ALL {
+        section(&mut text, table);
+    }
+    text.push_str(DESTINATIONS);
+    reasons(&mut text);
+    lints(&mut text);
+    limits(&mut text);
+    text
+}
+
+// Writing to a String cannot fail, so the results of `write!` are dropped throughout.
+
+fn section(text: &mut String, table: Table) {
+    let heading = match table {
+        Table::Root => "Top of the file".to_owned(),
+        Table::Agent
+        | Table::Enrol
+        | Table::Launch
+        | Table::Exec
+        | Table::Connect
+        | Table::Unix
+        | Table::Example => format!("`{}`", table.name()),
+    };
+    let _ = write!(text, "\n## {heading}\n\n{}\n\n", table.meaning());
+    text.push_str("| key | value | without it | meaning | example |\n|---|---|---|---|---|\n");
+    let (not_yet, supported): (Vec<&Key>, Vec<&Key>) =
+        keys(table).partition(|key| key.need == Need::NotYet);
+    for key in supported {
+        let without = match key.need {
+            Need::Default(text) => text,
+            Need::Required | Need::NotYet => "error: it is required",
+        };
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {without} | {} | `{}` |",
+            key.name,
+            key.kind.name(),
+            key.meaning,
+            key.example
+        );
+    }
+    if !not_yet.is_empty() {
+        let names: Vec<String> = not_yet
+            .iter()
+            .map(|key| format!("`{}`", key.name))
+            .collect();
+        let _ = writeln!(
+            text,
+            "\nNot supported yet, and refused: {}.",
+            names.join(", ")
+        );
+    }
+}
+
+fn reasons(text: &mut String) {
+    text.push_str(
+        "\n## Reasons\n\nWhat `reason` of an example can name, and what records say:\n\n",
+    );
+    for reason in Reason::ALL {
+        let _ = writeln!(text, "- `{}`", reason.name());
+    }
+}
+
+fn lints(text: &mut String) {
+    text.push_str("\n## Lints\n\nWarnings; the policy is applied all the same.\n\n");
+    text.push_str("| lint | says |\n|---|---|\n");
+    for lint in Lint::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", lint.name(), lint.meaning());
+    }
+}
+
+fn limits(text: &mut String) {
+    let rows = [
+        ("bytes of one file", MAX_SOURCE_BYTES),
+        ("bytes of a policy with its includes", MAX_TOTAL_BYTES),
+        ("files of a policy", MAX_FILES),
+        (
+            "address prefixes, after folding",
+            maps::MAX_ADDRESSES as usize,
+        ),
+        ("port prefixes, after folding", maps::MAX_PORTS as usize),
+        ("executables", maps::MAX_EXECUTABLES as usize),
+        ("unix sockets", maps::MAX_UNIX_PEERS as usize),
+        ("distinct `by` lists", MAX_CONDITIONS - 1),
+        (
+            "rules summed over the distinct overlaps of rules",
+            MAX_CELL_ENTRIES,
+        ),
+    ];
+    text.push_str("\n## Limits\n\nBeyond them a policy is refused before anything is applied.\n\n");
+    text.push_str("| of one policy | at most |\n|---|---|\n");
+    for (what, limit) in rows {
+        let _ = writeln!(text, "| {what} | {limit} |");
+    }
+}

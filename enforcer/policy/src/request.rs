@@ -1,0 +1,78 @@
+//! Who asks, and for what: the words that `judge`, the tables and the kernel are compared in.
+
+use std::{fmt, net::IpAddr};
+
+use enforcer_common::object::{FileId, FileStamp, UnixKey};
+
+use crate::model::Protocol;
+
+/// The acting executable: the files of its interpreter levels (script first), or one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Its files. None = the launcher's image, which no rule names: only rules without `by` hold.
+    pub files: Vec<FileId>,
+}
+
+impl Subject {
+    /// The launcher's image, before a session's first exec.
+    #[must_use]
+    pub const fn launcher() -> Self {
+        Self { files: Vec::new() }
+    }
+}
+
+impl From<FileId> for Subject {
+    fn from(file: FileId) -> Self {
+        Self { files: vec![file] }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Running a file (one interpreter level).
+    Exec {
+        /// Its identity.
+        file: FileId,
+        /// Its stamp now.
+        stamp: FileStamp,
+    },
+    /// Reaching an internet destination.
+    Connect {
+        /// Transport.
+        protocol: Protocol,
+        /// Address in any spelling: IPv4-mapped, NAT64 and 6to4 addresses are the IPv4 host that
+        /// they lead to; the unspecified address is loopback.
+        address: IpAddr,
+        /// Port.
+        port: u16,
+    },
+    /// Reaching a unix socket.
+    Unix {
+        /// The peer as the kernel sees it.
+        peer: UnixKey,
+    },
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exec { file, .. } => write!(f, "exec of {file:?}"),
+            Self::Connect {
+                protocol,
+                address: IpAddr::V4(address),
+                port,
+            } => {
+                write!(f, "{}:{address}:{port}", protocol.name())
+            }
+            Self::Connect {
+                protocol,
+                address: IpAddr::V6(address),
+                port,
+            } => {
+                write!(f, "{}:[{address}]:{port}", protocol.name())
+            }
+            Self::Unix { peer } => write!(f, "unix peer of kind {}", peer.kind),
+        }
+    }
+}

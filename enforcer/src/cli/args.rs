@@ -1,0 +1,345 @@
+//! What can be typed.
+#![forbid(unsafe_code)]
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::exit;
+use crate::config::{CONFIG_DIR, DaemonConfig, LOG_DIR, PIN_DIR, SOCKET, STATE_DIR};
+
+/// Environment variable that names the control socket when `--socket` does not.
+pub const SOCKET_VARIABLE: &str = "ENFORCER_SOCKET";
+
+/// Holds AI agents to their allowlists of binaries and destinations, in the kernel, before the action.
+#[derive(Debug, Parser)]
+#[command(name = "enforcer", version, after_help = exit::TABLE, max_term_width = 100)]
+pub struct Cli {
+    /// How data is written to stdout.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+
+    /// Control socket [default: $ENFORCER_SOCKET, else /run/enforcer/control.sock].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// The control socket's path.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        let named = || {
+            std::env::var_os(SOCKET_VARIABLE)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
+        self.socket
+            .clone()
+            .or_else(named)
+            .unwrap_or_else(|| SOCKET.into())
+    }
+}
+
+/// Form of the data on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Nouns, and verbs that need none.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground (systemd starts it so).
+    Daemon(Daemon),
+    /// Start a command as a session of an agent.
+    Run(Run),
+    /// Check, test and apply policies.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Say what the daemon does now.
+    Status,
+    /// Look at sessions.
+    #[command(subcommand)]
+    Session(Session),
+    /// Read the audit log.
+    #[command(subcommand)]
+    Log(Log),
+    /// Say what is and what is not enforced here, and how to put it right. Works without a daemon.
+    Doctor(Doctor),
+    /// Try what must be denied; the daemon starts it to see whether the kernel denies.
+    #[command(hide = true)]
+    Canary {
+        /// Where to knock, once inside.
+        #[arg(long)]
+        inside: Option<String>,
+    },
+    /// Write a completion script to stdout.
+    Completions {
+        /// Shell that it is for.
+        shell: Shell,
+    },
+}
+
+/// `enforcer daemon`
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// Folder of the administrator's files; policies are the *.toml in its folder `policies`.
+    #[arg(long, value_name = "DIR", default_value = CONFIG_DIR)]
+    pub config_dir: PathBuf,
+    /// Folder of what outlives a reboot.
+    #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// Folder of the audit log.
+    #[arg(long, value_name = "DIR", default_value = LOG_DIR)]
+    pub log_dir: PathBuf,
+    /// Folder of the pinned kernel objects, in a bpf file system.
+    #[arg(long, value_name = "DIR", default_value = PIN_DIR)]
+    pub pin_dir: PathBuf,
+}
+
+impl Daemon {
+    /// The daemon's configuration, with the control socket at `socket`.
+    #[must_use]
+    pub fn config(&self, socket: PathBuf) -> DaemonConfig {
+        DaemonConfig {
+            config_dir: self.config_dir.clone(),
+            state_dir: self.state_dir.clone(),
+            log_dir: self.log_dir.clone(),
+            socket,
+            pin_dir: self.pin_dir.clone(),
+        }
+    }
+}
+
+/// `enforcer run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Agent whose policy the command is held to.
+    #[arg(long, value_name = "NAME")]
+    pub agent: String,
+    /// What the session is for, in words; stands on each of its records.
+    #[arg(long, value_name = "TEXT")]
+    pub task: Option<String>,
+    /// Id of the task in the system that handed it out.
+    #[arg(long, value_name = "ID")]
+    pub task_id: Option<String>,
+    /// Command and its arguments.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `enforcer policy`
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Check policies against the files of this host. Needs no daemon.
+    Check {
+        /// Policy files, or folders whose *.toml are policies.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Take every path that a policy names as a file of root's, instead of looking at this
+        /// host: for policies that are meant for other hosts.
+        #[arg(long)]
+        assume_files: bool,
+    },
+    /// Run the examples that stand in policies. Needs no daemon.
+    Test {
+        /// Policy files, or folders whose *.toml are policies.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Run them against the files of this host, with its links and digests, instead of the
+        /// names alone.
+        #[arg(long)]
+        on_host: bool,
+    },
+    /// Show what applying would change.
+    Plan(Change),
+    /// Put policies in force, all of them or none.
+    Apply(Change),
+    /// List the policies in force.
+    List,
+    /// Show the text of an agent's policy in force.
+    Show {
+        /// The agent.
+        agent: String,
+    },
+}
+
+/// Policies to plan or apply.
+#[derive(Debug, Args)]
+pub struct Change {
+    /// Policy files, or folders whose *.toml are policies.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Remove the agents that are in force and not among these policies.
+    #[arg(long)]
+    pub prune: bool,
+    /// Refuse unless this generation is in force.
+    #[arg(long, value_name = "N")]
+    pub expected_generation: Option<u32>,
+}
+
+/// `enforcer session`
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// List the sessions that run.
+    List,
+    /// Show a session and the processes inside.
+    Show {
+        /// Id of the session: 16 hexadecimal digits.
+        id: String,
+    },
+}
+
+/// `enforcer log`
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// Show records.
+    Show {
+        /// Which records.
+        #[command(flatten)]
+        filter: Filter,
+        /// At most this many, the latest.
+        #[arg(long, value_name = "N")]
+        tail: Option<u64>,
+    },
+    /// Show records as they are written.
+    Follow {
+        /// Which records.
+        #[command(flatten)]
+        filter: Filter,
+        /// Begin with this many of the past.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        tail: u64,
+    },
+}
+
+/// Which records: all conditions that are given must hold.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Filter {
+    /// Of this agent.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// Of this session.
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Of this task, by its text or id.
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// With this verdict: allow, deny, would-deny.
+    #[arg(long)]
+    pub verdict: Option<String>,
+    /// With this reason.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Decided by this rule.
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
+    /// Of this kind: exec, connect, send, unix...
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// About this executable, acting or run.
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<String>,
+    /// To this address, or unix socket.
+    #[arg(long, value_name = "ADDRESS")]
+    pub destination: Option<String>,
+    /// Not before this time (2026-11-24T08:00:00Z), or age (15m, 2h, 7d).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Before this time, or age.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+/// `enforcer doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Have the daemon run a canary now, instead of telling of the latest one. Needs the admin role.
+    #[arg(long)]
+    pub canary: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_dashes_is_the_command() {
+        let cli =
+            parse("enforcer run --agent ci --task t -- git --output x -- y").expect("good usage");
+        let Command::Run(run) = cli.command else {
+            panic!("run")
+        };
+        assert_eq!(run.command, ["git", "--output", "x", "--", "y"]);
+        assert_eq!(
+            (run.agent.as_str(), run.task.as_deref(), cli.output),
+            ("ci", Some("t"), Format::Text)
+        );
+    }
+
+    #[test]
+    fn usage_that_is_refused() {
+        for words in [
+            "enforcer",
+            "enforcer run -- true",
+            "enforcer run --agent a true",
+            "enforcer run --agent a --",
+            "enforcer policy",
+            "enforcer policy apply",
+            "enforcer policy apply a.toml --expected-generation x",
+            "enforcer session show",
+            "enforcer log show --output yaml",
+            "enforcer completions tcsh",
+        ] {
+            assert_eq!(parse(words).expect_err(words).exit_code(), 2, "{words}");
+        }
+    }
+
+    #[test]
+    fn global_options_stand_anywhere_before_the_command() {
+        for words in [
+            "enforcer --output json --socket /s status",
+            "enforcer status --socket /s --output json",
+        ] {
+            let cli = parse(words).expect("good usage");
+            assert_eq!(
+                (cli.output, cli.socket()),
+                (Format::Json, PathBuf::from("/s")),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_daemon_has_its_places() {
+        let cli = parse("enforcer daemon --log-dir /l --socket /s").expect("good usage");
+        let Command::Daemon(daemon) = &cli.command else {
+            panic!("daemon")
+        };
+        let expected = DaemonConfig {
+            log_dir: "/l".into(),
+            socket: "/s".into(),
+            ..DaemonConfig::default()
+        };
+        assert_eq!(daemon.config(cli.socket()), expected);
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line: nouns, then verbs.
+//!
+//! ```text
+//! args -> one file a noun -> control::client (or the host's own files) -> output
+//! ```
+//!
+//! - stdout is data, stderr is talk: what goes to stdout can be piped, with `--output json` parsed.
+//! - A verb decides nothing: it asks the daemon, or the same pure core that the daemon asks.
+//! - Every way to end is one of [`exit::Exit`].
+#![forbid(unsafe_code)]
+
+pub mod args;
+mod doctor;
+pub mod exit;
+mod log;
+mod output;
+mod policy;
+mod run;
+mod session;
+mod status;
+
+use std::{future::Future, io::Write, process::ExitCode};
+
+use clap::{CommandFactory, Parser};
+
+use crate::control::client::Client;
+use args::{Cli, Command};
+use exit::{Exit, Failure};
+use output::Screen;
+
+/// Runs the command line of this process to its end.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Ends the process itself on `--help` (0) and on wrong usage (2).
+    let cli = Cli::parse();
+    let mut screen = Screen::of_terminal(cli.output);
+    let exit = match perform(cli, &mut screen) {
+        Ok(exit) => exit,
+        Err(failure) => failure.tell(),
+    };
+    screen.close(exit).into()
+}
+
+fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
+    let client = Client::new(&cli.socket());
+    match cli.command {
+        Command::Daemon(ref daemon) => {
+            crate::daemon::run(daemon.config(cli.socket())).map_err(Failure::of_daemon)?;
+            Ok(Exit::Ok)
+        }
+        Command::Run(run) => Err(run::run(&client, run)),
+        Command::Policy(verb) => policy::perform(verb, &client, screen),
+        Command::Status => status::perform(&client, screen),
+        Command::Session(verb) => session::perform(verb, &client, screen),
+        Command::Log(verb) => log::perform(verb, &client, screen),
+        Command::Doctor(doctor) => doctor::perform(&doctor, &client, screen),
+        Command::Canary { inside } => {
+            let done = match inside {
+                Some(doors) => crate::daemon::canary_inside(&doors),
+                None => crate::daemon::canary_outside(),
+            };
+            done.map_err(|error| Failure::new(Exit::Failure, format!("canary: {error}")))?;
+            Ok(Exit::Ok)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "enforcer",
+                screen as &mut dyn Write,
+            );
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// Runs a request to its end, on this thread alone.
+fn wait<T>(request: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| Failure::new(Exit::Failure, format!("no event loop: {error}")))?;
+    Ok(runtime.block_on(request))
+}

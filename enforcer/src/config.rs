@@ -1,0 +1,53 @@
+//! Where the daemon keeps what.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+/// Folder of the administrator's own files.
+pub const CONFIG_DIR: &str = "/etc/enforcer";
+/// Folder of what outlives a reboot: the policies that were accepted.
+pub const STATE_DIR: &str = "/var/lib/enforcer";
+/// Folder of the audit log.
+pub const LOG_DIR: &str = "/var/log/enforcer";
+/// Folder of what lives as long as the boot.
+pub const RUN_DIR: &str = "/run/enforcer";
+/// The control socket, in [`RUN_DIR`].
+pub const SOCKET: &str = "/run/enforcer/control.sock";
+/// Folder in bpffs of the pinned programs, links and maps. No dots in names: bpffs refuses them.
+pub const PIN_DIR: &str = "/sys/fs/bpf/enforcer";
+
+/// Places of one daemon. Two daemons of one host must differ in none: the lock beside the socket
+/// lets only one live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonConfig {
+    /// Folder of the administrator's files; default [`CONFIG_DIR`].
+    pub config_dir: PathBuf,
+    /// Folder of persistent state; default [`STATE_DIR`].
+    pub state_dir: PathBuf,
+    /// Folder of the audit log; default [`LOG_DIR`].
+    pub log_dir: PathBuf,
+    /// Path of the control socket; default [`SOCKET`].
+    pub socket: PathBuf,
+    /// Folder of pins in a mounted bpffs; default [`PIN_DIR`].
+    pub pin_dir: PathBuf,
+}
+
+impl Default for DaemonConfig {
+    fn default() -> Self {
+        Self {
+            config_dir: CONFIG_DIR.into(),
+            state_dir: STATE_DIR.into(),
+            log_dir: LOG_DIR.into(),
+            socket: SOCKET.into(),
+            pin_dir: PIN_DIR.into(),
+        }
+    }
+}
+
+impl DaemonConfig {
+    /// Folder whose `*.toml` are the policies that the daemon begins with.
+    #[must_use]
+    pub fn policy_dir(&self) -> PathBuf {
+        self.config_dir.join("policies")
+    }
+}

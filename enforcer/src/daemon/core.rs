@@ -1,0 +1,438 @@
+//! What the daemon's parts share: the kernel's maps, the policies, the sessions, the log's state.
+//!
+//! Locks are taken in this order and no other: `policies`, `sessions`, `maps`, `names`, the rest.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use enforcer_common::{
+    event::Kind,
+    maps::{CANARY_AGENT, Counter},
+    object::{FileId, FileStamp},
+};
+use serde_json::Value;
+
+use super::{
+    clock,
+    names::Names,
+    policies::{Applied, Policies},
+    store,
+};
+use crate::{
+    config::DaemonConfig,
+    control::api::{Canary, LogState, SessionId, State},
+    kernel::{KernelError, learn::Learner, load::Pins, sessions::SessionMaps},
+    record::{
+        Context, Event, SessionFacts,
+        ocsf::{By, Host, PolicyChange, PolicyOutcome, policy},
+    },
+    session::{Entry, Registry},
+};
+
+/// The daemon.
+pub struct Core {
+    /// Where what is.
+    pub config: DaemonConfig,
+    /// The host, as records name it.
+    pub host: Host,
+    /// What is attached.
+    pub pins: Pins,
+    /// When this daemon started, RFC 3339.
+    pub started: String,
+    /// Tells what the kernel calls a file.
+    pub learner: Arc<Learner>,
+    policies: Mutex<Policies>,
+    sessions: Mutex<Registry>,
+    maps: Mutex<SessionMaps>,
+    names: Mutex<Names>,
+    standing: Mutex<Standing>,
+    outbox: Mutex<Vec<Value>>,
+    log: Mutex<LogState>,
+    /// Denials of the canary that were read from the ring.
+    canary_denials: AtomicU64,
+}
+
+/// Whether the daemon enforces, and how that is known.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Whether it enforces.
+    pub state: State,
+    /// Why it does not.
+    pub reason: Option<String>,
+    /// The latest canary.
+    pub canary: Canary,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A thread that panicked held no half-made change: every change is one assignment or insert.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// When what an earlier daemon left cannot be read.
+    pub fn new(
+        config: DaemonConfig,
+        host: Host,
+        pins: Pins,
+        learner: Arc<Learner>,
+        policies: Policies,
+        names: Names,
+    ) -> io::Result<Self> {
+        let maps = SessionMaps::open(&pins).map_err(io::Error::other)?;
+        let core = Self {
+            sessions: Mutex::new(store::read(&config.sessions_file())?.unwrap_or_default()),
+            config,
+            host,
+            pins,
+            started: clock::now_text(),
+            learner,
+            policies: Mutex::new(policies),
+            maps: Mutex::new(maps),
+            names: Mutex::new(names),
+            standing: Mutex::new(Standing {
+                state: State::Starting,
+                reason: Some("the canary has not run yet".to_owned()),
+                canary: Canary {
+                    passed: false,
+                    at: None,
+                    detail: "not run yet".to_owned(),
+                },
+            }),
+            outbox: Mutex::new(Vec::new()),
+            log: Mutex::new(LogState::default()),
+            canary_denials: AtomicU64::new(0),
+        };
+        core.agree_with_kernel()?;
+        Ok(core)
+    }
+
+    /// The policies, unless somebody is applying.
+    #[must_use]
+    pub fn try_policies(&self) -> Option<MutexGuard<'_, Policies>> {
+        match self.policies.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// The policies, after whoever is applying.
+    pub fn policies(&self) -> MutexGuard<'_, Policies> {
+        lock(&self.policies)
+    }
+
+    /// The sessions.
+    pub fn sessions(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.sessions)
+    }
+
+    /// The kernel's maps of sessions.
+    pub fn maps(&self) -> MutexGuard<'_, SessionMaps> {
+        lock(&self.maps)
+    }
+
+    /// What numbers mean.
+    pub fn names(&self) -> MutexGuard<'_, Names> {
+        lock(&self.names)
+    }
+
+    /// Whether it enforces.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
+    /// Says whether it enforces, from what a canary showed.
+    pub fn set_standing(&self, canary: Canary) {
+        let mut standing = lock(&self.standing);
+        let (state, reason) = if canary.passed {
+            (State::Enforcing, None)
+        } else {
+            (State::Refusing, Some(canary.detail.clone()))
+        };
+        *standing = Standing {
+            state,
+            reason,
+            canary,
+        };
+    }
+
+    /// The log's condition.
+    pub fn log(&self) -> MutexGuard<'_, LogState> {
+        lock(&self.log)
+    }
+
+    /// Hands a record of the daemon's own to the writer.
+    pub fn post(&self, record: Value) {
+        lock(&self.outbox).push(record);
+    }
+
+    /// Takes what was posted.
+    pub fn take_posted(&self) -> Vec<Value> {
+        std::mem::take(&mut *lock(&self.outbox))
+    }
+
+    /// Stores the registry for the next daemon.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn store_sessions(&self, registry: &Registry) -> io::Result<()> {
+        store::write(&self.config.sessions_file(), registry)
+    }
+
+    /// Agent slots that living sessions are held to.
+    #[must_use]
+    pub fn busy_agents(&self) -> BTreeSet<u32> {
+        self.sessions()
+            .living()
+            .map(|entry| entry.agent_slot)
+            .collect()
+    }
+
+    /// Posts the records of what an apply did.
+    pub fn post_applied(&self, applied: Vec<Applied>, generation: u32, by: &By) {
+        for one in applied {
+            let outcome = if one.in_force {
+                PolicyOutcome::Applied { generation }
+            } else {
+                PolicyOutcome::Removed { generation }
+            };
+            self.post_policy(one.agent, one.sha256, outcome, by.clone());
+        }
+    }
+
+    /// Posts the record of what became of a policy.
+    pub fn post_policy(
+        &self,
+        agent: String,
+        sha256: Option<[u8; 32]>,
+        outcome: PolicyOutcome,
+        by: By,
+    ) {
+        let change = PolicyChange {
+            time_ns: clock::boot_ns(),
+            agent,
+            sha256,
+            outcome,
+            by,
+        };
+        self.post(policy(&self.host, &change));
+    }
+
+    /// Denials of the canary read so far.
+    #[must_use]
+    pub fn canary_denials(&self) -> u64 {
+        self.canary_denials.load(Ordering::Acquire)
+    }
+
+    /// Takes in what an event says of its session.
+    pub fn observe(&self, event: &Event) {
+        let head = &event.head;
+        if head.agent == CANARY_AGENT && head.verdict == enforcer_common::verdict::Verdict::Deny {
+            self.canary_denials.fetch_add(1, Ordering::AcqRel);
+        }
+        let id = SessionId(head.session);
+        match head.kind {
+            Kind::SessionStart => {
+                let mut sessions = self.sessions();
+                if sessions.begin(id) {
+                    self.note(&sessions);
+                }
+            }
+            Kind::SessionEnd => self.end_session(id),
+            Kind::Exec
+            | Kind::Connect
+            | Kind::Send
+            | Kind::SendConnected
+            | Kind::Unix
+            | Kind::Socket
+            | Kind::Fork => {}
+        }
+    }
+
+    /// Ends a session: its slot is free for another.
+    pub fn end_session(&self, id: SessionId) {
+        let mut sessions = self.sessions();
+        let Some(slot) = sessions.end(id) else { return };
+        if let Err(error) = self.maps().vacate(slot) {
+            tracing::error!(session = %id, %error, "its slot stays occupied");
+        }
+        self.note(&sessions);
+    }
+
+    /// A pending session whose process ended before its exec.
+    pub fn drop_pending(&self, id: SessionId, tgid: u32) {
+        let mut sessions = self.sessions();
+        let mut maps = self.maps();
+        if !maps.forget(tgid) {
+            return; // it began, and ends like any other
+        }
+        if let Some(entry) = sessions.remove(id)
+            && let Err(error) = maps.vacate(entry.slot)
+        {
+            tracing::error!(session = %id, %error, "its slot stays occupied");
+        }
+        self.note(&sessions);
+    }
+
+    fn note(&self, sessions: &Registry) {
+        if let Err(error) = self.store_sessions(sessions) {
+            tracing::error!(%error, "the sessions cannot be stored: a daemon that follows would not know them");
+        }
+    }
+
+    /// Ends sessions of which the kernel has no task any more: their last event may be lost.
+    ///
+    /// # Errors
+    /// When the kernel refuses a read.
+    pub fn sweep_sessions(&self) -> Result<(), KernelError> {
+        let mut gone = VecDeque::new();
+        {
+            let sessions = self.sessions();
+            let maps = self.maps();
+            for entry in sessions
+                .living()
+                .filter(|entry| entry.state == crate::session::State::Running)
+            {
+                let kernel = maps.session(entry.slot)?;
+                if kernel.id != entry.id.0 || kernel.tasks == 0 {
+                    gone.push_back(entry.id);
+                }
+            }
+        }
+        gone.into_iter().for_each(|id| self.end_session(id));
+        Ok(())
+    }
+
+    /// At start: what the kernel has and what an earlier daemon stored are brought together. The
+    /// kernel's word counts.
+    fn agree_with_kernel(&self) -> io::Result<()> {
+        let mut sessions = self.sessions();
+        let mut maps = self.maps();
+        let kernel = maps.occupied().map_err(io::Error::other)?;
+        let stored: Vec<Entry> = sessions.living().cloned().collect();
+        for entry in stored {
+            let there = kernel
+                .iter()
+                .find(|(slot, session)| *slot == entry.slot && session.id == entry.id.0);
+            match there {
+                Some((_, session)) if session.tasks > 0 => {
+                    sessions.begin(entry.id);
+                }
+                // Pending: its launcher may be about to exec; the kernel still holds the pending
+                // label, so the session stays, and ends when its process does.
+                Some(_) if std::path::Path::new(&format!("/proc/{}", entry.pid)).exists() => {}
+                Some(_) | None => {
+                    maps.forget(entry.pid);
+                    maps.vacate(entry.slot).map_err(io::Error::other)?;
+                    sessions.end(entry.id);
+                }
+            }
+        }
+        for (slot, session) in kernel {
+            if sessions.get(SessionId(session.id)).is_none() {
+                if session.tasks == 0 {
+                    maps.vacate(slot).map_err(io::Error::other)?;
+                } else {
+                    sessions.add(unknown(slot, session.id, session.agent));
+                }
+            }
+        }
+        self.store_sessions(&sessions)
+    }
+}
+
+/// A session that the kernel holds and of which no daemon left an account.
+fn unknown(slot: u32, id: u64, agent_slot: u32) -> Entry {
+    Entry {
+        id: SessionId(id),
+        slot,
+        agent: format!("(unknown, slot {agent_slot})"),
+        agent_slot,
+        owner: "(unknown)".to_owned(),
+        task: None,
+        pid: 0,
+        uid: u32::MAX,
+        user: None,
+        command: Vec::new(),
+        started: clock::now_text(),
+        started_ns: clock::boot_ns(),
+        state: crate::session::State::Running,
+    }
+}
+
+impl Context for Core {
+    fn session(&self, id: u64) -> Option<Arc<SessionFacts>> {
+        let sessions = self.sessions();
+        let entry = sessions.get(SessionId(id))?;
+        Some(Arc::new(SessionFacts {
+            id,
+            agent: entry.agent.clone(),
+            owner: entry.owner.clone(),
+            task: entry.task.as_ref().and_then(|task| task.text.clone()),
+            task_id: entry.task.as_ref().and_then(|task| task.id.clone()),
+            uid: entry.uid,
+            user: entry.user.clone(),
+            started_ns: entry.started_ns,
+            root_pid: entry.pid,
+        }))
+    }
+
+    fn agent(&self, slot: u32, generation: u32) -> Option<Arc<str>> {
+        self.names().agent(generation, slot)
+    }
+
+    fn rule(&self, generation: u32, agent: u32, cell: u32, conditions: u64) -> Option<Arc<str>> {
+        self.names().rule(generation, agent, cell, conditions)
+    }
+
+    fn user_name(&self, uid: u32) -> Option<Arc<str>> {
+        self.names().user(uid)
+    }
+
+    fn file_digest(&self, file: FileId, stamp: FileStamp) -> Option<[u8; 32]> {
+        self.names().digest(file, stamp)
+    }
+}
+
+impl DaemonConfig {
+    /// Folder of what lives as long as the boot: where the control socket is.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.socket.parent().map(PathBuf::from).unwrap_or_default()
+    }
+
+    fn sessions_file(&self) -> PathBuf {
+        self.run_dir().join("sessions.json")
+    }
+
+    /// Where it is kept up to which loss the log has been told.
+    #[must_use]
+    pub fn accounted_file(&self) -> PathBuf {
+        self.run_dir().join("accounted.json")
+    }
+
+    /// Folder of what the numbers of each generation mean.
+    #[must_use]
+    pub fn names_dir(&self) -> PathBuf {
+        self.run_dir().join("generations")
+    }
+}
+
+/// A counter that must be readable: an array map refuses no read of an index it has.
+#[must_use]
+pub fn counter(core: &Core, counter: Counter) -> u64 {
+    core.maps().counter(counter).unwrap_or_default()
+}

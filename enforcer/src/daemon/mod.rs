@@ -1,0 +1,249 @@
+//! The daemon: from start to "enforcing", and on until it is told to stop.
+//!
+//! ```text
+//! host checks -> control socket (one daemon) -> programs attached or taken over
+//!   -> what earlier daemons left -> policies in force -> pump (events to records)
+//!   -> canary -> "enforcing" -> requests
+//! ```
+//!
+//! - Whatever fails on the way is a refusal with its reason; what was enforced before stays enforced.
+//! - Stopping opens nothing: programs, labels and policies stay in the kernel, events wait in the ring.
+
+#![forbid(unsafe_code)]
+
+mod canary;
+mod clock;
+mod core;
+mod launch;
+mod names;
+mod policies;
+mod posture;
+mod pump;
+mod service;
+mod store;
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context, Result};
+use nix::mount::{MsFlags, mount};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use self::{core::Core, names::Names, policies::Policies, pump::Pump, service::Control};
+use crate::{
+    config::DaemonConfig,
+    control::{api::Canary, listen::ControlSocket, server::serve},
+    kernel::{
+        learn::Learner,
+        load::{Opened, Pins},
+        tables::PolicyMaps,
+    },
+    posture::{BPFFS, CheckState, Host},
+    record::{
+        Log,
+        log::SEGMENT_BYTES,
+        ocsf::{self, By, DaemonChange, Lifecycle, Recorder},
+    },
+};
+
+pub use canary::{inside as canary_inside, outside as canary_outside};
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it could not start. Once it enforces it does not end by itself.
+pub fn run(config: DaemonConfig) -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_env("ENFORCER_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time() // the journal adds its own
+        .init();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run_until_told(config))
+}
+
+async fn run_until_told(config: DaemonConfig) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Host::read().can_enforce()?;
+    mount_bpffs()?;
+    // The socket comes first: it is the lock that keeps a second daemon out.
+    let socket = ControlSocket::bind(&config.socket)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let core = start(config)?;
+    let writer = start_pump(&core, stop.clone())?;
+    tell_lifecycle(&core, Lifecycle::Start);
+    let service = Arc::new(Control(core.clone()));
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; what is enforced stays enforced");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    };
+    let bird = core.clone();
+    let canary = tokio::task::spawn_blocking(move || first_canary(&bird));
+    serve(socket, service, shutdown).await;
+    let _ = canary.await; // it has said what it found
+    tell_lifecycle(&core, Lifecycle::Stop);
+    stop.store(true, Ordering::Release);
+    let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    Ok(())
+}
+
+fn start(config: DaemonConfig) -> Result<Arc<Core>> {
+    let run_dir = config.run_dir();
+    store::make_folder(&config.state_dir, 0o700)
+        .with_context(|| config.state_dir.display().to_string())?;
+    let (pins, opened) = Pins::open(&config.pin_dir)?;
+    tracing::info!(
+        "{}",
+        match opened {
+            Opened::Fresh => "kernel programs attached",
+            Opened::TakenOver => "kernel programs of an earlier daemon taken over",
+            Opened::Upgraded => "kernel programs replaced by newer ones",
+        }
+    );
+    let learner = Arc::new(Learner::new(pins.map("LEARN")?)?);
+    let mut names = Names::open(&config.names_dir()).context("names of earlier generations")?;
+    let maps = PolicyMaps::open(&pins)?;
+    let mut policies = Policies::open(
+        maps,
+        learner.clone(),
+        &config.state_dir,
+        &run_dir,
+        names.newest(),
+    )
+    .context("what earlier daemons left")?;
+    let canary = canary::tables(&learner).context("the canary's policy")?;
+    policies.set_canary(&canary)?;
+    let host = this_host().context("this host's names")?;
+    let sessions = stored_agents(&run_dir).context("stored sessions")?;
+    let applied = policies
+        .begin(&config.policy_dir(), &sessions, &mut names)
+        .context("the policies to begin with")?;
+    let generation = policies.generation();
+    let core = Core::new(config, host, pins, learner, policies, names)
+        .context("sessions of earlier daemons")?;
+    let by = By {
+        uid: 0,
+        name: names::user_name(0),
+        pid: std::process::id(),
+    };
+    core.post_applied(applied, generation, &by);
+    Ok(Arc::new(core))
+}
+
+/// Agent slots of sessions that an earlier daemon of this boot left: they are not given to others.
+fn stored_agents(run_dir: &Path) -> io::Result<BTreeSet<u32>> {
+    let registry: Option<crate::session::Registry> = store::read(&run_dir.join("sessions.json"))?;
+    Ok(registry
+        .iter()
+        .flat_map(|registry| registry.living().map(|entry| entry.agent_slot))
+        .collect())
+}
+
+fn start_pump(core: &Arc<Core>, stop: Arc<AtomicBool>) -> Result<thread::JoinHandle<()>> {
+    let (log, torn) = Log::open(&core.config.log_dir, SEGMENT_BYTES)?;
+    if let Some(torn) = torn {
+        tracing::warn!(segment = %torn.segment.display(), aside = %torn.set_aside.display(), "a torn last line was set aside");
+        core.post(ocsf::torn(&core.host, clock::boot_ns(), &torn));
+    }
+    let recorder = Recorder::new(core.host.clone());
+    let pump = Pump::new(core.clone(), &core.pins, log, recorder)?;
+    thread::Builder::new()
+        .name("pump".to_owned())
+        .spawn(move || pump.run(&stop))
+        .context("the thread that writes records")
+}
+
+fn first_canary(core: &Arc<Core>) {
+    let canary: Canary = canary::run(core);
+    if canary.passed {
+        tracing::info!("enforcing: {}", canary.detail);
+    } else {
+        tracing::error!("not enforcing: {}", canary.detail);
+    }
+    core.set_standing(canary);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
+
+fn tell_lifecycle(core: &Core, lifecycle: Lifecycle) {
+    let standing = core.standing();
+    let facts = posture::posture(core)
+        .checks
+        .into_iter()
+        .map(|check| {
+            let state = match check.state {
+                CheckState::Ok => "ok",
+                CheckState::Open => "open",
+                CheckState::Failed => "failed",
+            };
+            (check.name, format!("{state}: {}", check.detail))
+        })
+        .collect();
+    core.post(ocsf::daemon(
+        &core.host,
+        &DaemonChange {
+            time_ns: clock::boot_ns(),
+            lifecycle,
+            pid: std::process::id(),
+            start_ns: clock::boot_ns(),
+            uid: nix::unistd::geteuid().as_raw(),
+            enforcing: standing.canary.passed,
+            programs: core
+                .pins
+                .attached()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            posture: facts,
+        },
+    ));
+}
+
+fn mount_bpffs() -> Result<()> {
+    let mounted = Host::read()
+        .checks()
+        .iter()
+        .any(|check| check.name == "bpffs" && check.state == CheckState::Ok);
+    if mounted {
+        return Ok(());
+    }
+    tracing::info!("mounting bpffs at {BPFFS}");
+    mount(
+        Some("bpf"),
+        BPFFS,
+        Some("bpf"),
+        MsFlags::empty(),
+        Some("mode=700"),
+    )
+    .with_context(|| format!("mounting bpffs at {BPFFS}"))
+}
+
+fn this_host() -> io::Result<ocsf::Host> {
+    let line =
+        |path: &str| fs::read_to_string(PathBuf::from(path)).map(|text| text.trim().to_owned());
+    Ok(ocsf::Host {
+        hostname: line("/proc/sys/kernel/hostname")?,
+        machine_id: line("/etc/machine-id").ok().filter(|id| !id.is_empty()),
+        boot_id: line("/proc/sys/kernel/random/boot_id")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_to_wall_ns: clock::boot_to_wall_ns(),
+    })
+}

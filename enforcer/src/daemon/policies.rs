@@ -1,0 +1,679 @@
+//! Policies taken in, compiled, and put in force as one generation.
+//!
+//! ```text
+//! sources -> parse, check, compile (all, or nothing) -> tables beside those in force
+//!         -> meaning and text stored -> one pointer swapped -> records
+//! ```
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use enforcer_common::{
+    label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams},
+    maps::{CANARY_AGENT, MAX_AGENTS},
+};
+use enforcer_policy::{Audit, Cells, Mode, OnAuditFailure, Policy, Tables, check, compile, plan};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    clock,
+    names::{AgentNames, Names},
+    store,
+};
+use crate::{
+    control::{
+        api::{
+            AgentChange, ChangeKind, Diagnostic, ErrorCode, PolicyFacts, PolicyOutcome,
+            PolicyRequest, PolicySource, Problem,
+        },
+        sources::{policy_files, read_policy},
+    },
+    facts::HostFacts,
+    kernel::{KernelError, learn::Learner, tables::PolicyMaps},
+};
+
+/// Name of the daemon's own agent, which allows nothing but the daemon's binary.
+pub const CANARY: &str = "enforcer-canary";
+
+/// An agent in force.
+#[derive(Debug)]
+pub struct Agent {
+    slot: u32,
+    params: AgentParams,
+    fingerprint: u64,
+    source: PolicySource,
+    policy: Policy,
+    cells: Cells,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    executables: u64,
+    destinations: u64,
+    unix_peers: u64,
+}
+
+/// A policy that was found good, with its tables.
+struct Prepared {
+    source: PolicySource,
+    policy: Policy,
+    tables: Tables,
+    fingerprint: u64,
+}
+
+/// What is stored for the daemon that comes after a reboot.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Accepted {
+    generation: u32,
+    policies: Vec<PolicySource>,
+}
+
+/// A change that an apply made, for the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The agent.
+    pub agent: String,
+    /// Whether it is in force now.
+    pub in_force: bool,
+    /// SHA-256 of its policy's text with its includes, while it is in force.
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// The policies in force, and the way to change them. One at a time: whoever holds it applies.
+pub struct Policies {
+    maps: PolicyMaps,
+    learner: Arc<Learner>,
+    generation: u32,
+    agents: BTreeMap<String, Arc<Agent>>,
+    /// Slots by agent name, kept for as long as an event or a session may name them.
+    slots: BTreeMap<String, u32>,
+    canary: AgentParams,
+    accepted: PathBuf,
+    slots_file: PathBuf,
+}
+
+impl Policies {
+    /// Takes over what earlier daemons left. Nothing is in force by this daemon yet.
+    ///
+    /// # Errors
+    /// When what was stored cannot be read.
+    pub fn open(
+        maps: PolicyMaps,
+        learner: Arc<Learner>,
+        state_dir: &Path,
+        run_dir: &Path,
+        newest_known: u32,
+    ) -> io::Result<Self> {
+        let slots_file = run_dir.join("slots.json");
+        let in_kernel = maps
+            .params()
+            .iter()
+            .map(|params| params.generation)
+            .max()
+            .unwrap_or(0);
+        Ok(Self {
+            learner,
+            generation: in_kernel.max(newest_known),
+            agents: BTreeMap::new(),
+            slots: store::read(&slots_file)?.unwrap_or_default(),
+            canary: AgentParams::default(),
+            accepted: state_dir.join("policy.json"),
+            slots_file,
+            maps,
+        })
+    }
+
+    /// Generation in force.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Builds the canary's tables. They come into force with the next generation.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_canary(&mut self, tables: &Tables) -> Result<(), KernelError> {
+        let index = self.maps.build(tables)?;
+        self.canary = AgentParams {
+            generation: 0,
+            tables: index,
+            flags: AGENT_PRESENT | AGENT_ENFORCE | AGENT_AUDIT_ALL,
+            pad: 0,
+            monitor_until_ns: 0,
+        };
+        Ok(())
+    }
+
+    /// The policies to begin with: those accepted before, or else the files in `folder`. An agent
+    /// whose policy is no longer good on this host is left out, which denies its sessions everything.
+    ///
+    /// # Errors
+    /// When what is good cannot be put in force.
+    pub fn begin(
+        &mut self,
+        folder: &Path,
+        busy: &BTreeSet<u32>,
+        names: &mut Names,
+    ) -> Result<Vec<Applied>, Problem> {
+        let stored = store::read::<Accepted>(&self.accepted)
+            .map_err(|error| internal(format!("{}: {error}", self.accepted.display())))?;
+        let policies = match stored {
+            Some(accepted) => {
+                self.generation = self.generation.max(accepted.generation);
+                accepted.policies
+            }
+            None => sources_in(folder),
+        };
+        let mut good = Vec::new();
+        for source in policies {
+            match self.prepare(std::slice::from_ref(&source)) {
+                Ok((mut prepared, _)) => good.append(&mut prepared),
+                Err(problem) => {
+                    let found: Vec<_> = problem
+                        .diagnostics
+                        .iter()
+                        .map(|d| d.rendered.as_str())
+                        .collect();
+                    tracing::error!(
+                        policy = source.name,
+                        "left out: {problem}\n{}",
+                        found.join("\n")
+                    );
+                }
+            }
+        }
+        self.put_in_force(good, &[], busy, names)
+    }
+
+    /// What applying `request` would change.
+    ///
+    /// # Errors
+    /// `policy-invalid` with every finding.
+    pub fn plan(&self, request: &PolicyRequest) -> Result<PolicyOutcome, Problem> {
+        let (prepared, warnings) = self.prepare(&request.policies)?;
+        let changes = self.changes(&prepared, &self.pruned(request, &prepared));
+        Ok(PolicyOutcome {
+            generation: self.generation,
+            changes,
+            warnings,
+        })
+    }
+
+    /// Puts `request` in force, or changes nothing.
+    ///
+    /// # Errors
+    /// `policy-invalid` with every finding, `conflict` when another generation is in force than the
+    /// one expected, `limit-reached`, or the kernel's refusal.
+    pub fn apply(
+        &mut self,
+        request: &PolicyRequest,
+        busy: &BTreeSet<u32>,
+        names: &mut Names,
+    ) -> Result<(PolicyOutcome, Vec<Applied>), Problem> {
+        if request
+            .expected_generation
+            .is_some_and(|expected| expected != self.generation)
+        {
+            let message = format!("generation {} is in force", self.generation);
+            return Err(Problem::new(ErrorCode::Conflict, message)
+                .hint("look at what is in force with `enforcer policy list`, then plan again"));
+        }
+        let (prepared, warnings) = self.prepare(&request.policies)?;
+        let removed = self.pruned(request, &prepared);
+        let changes = self.changes(&prepared, &removed);
+        if changes.is_empty() {
+            return Ok((
+                PolicyOutcome {
+                    generation: self.generation,
+                    changes,
+                    warnings,
+                },
+                Vec::new(),
+            ));
+        }
+        let mut applied = self.put_in_force(prepared, &removed, busy, names)?;
+        applied.extend(removed.into_iter().map(|agent| Applied {
+            agent,
+            in_force: false,
+            sha256: None,
+        }));
+        Ok((
+            PolicyOutcome {
+                generation: self.generation,
+                changes,
+                warnings,
+            },
+            applied,
+        ))
+    }
+
+    fn prepare(
+        &self,
+        sources: &[PolicySource],
+    ) -> Result<(Vec<Prepared>, Vec<Diagnostic>), Problem> {
+        let learner = self.learner.clone();
+        let facts = HostFacts::new(move |path| learner.identify(path));
+        let (mut prepared, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        for source in sources {
+            match prepare_one(source, &facts, &mut warnings) {
+                Ok(one) => prepared.push(one),
+                Err(found) => errors.extend(found),
+            }
+        }
+        refuse_clashes(&prepared)?;
+        if errors.is_empty() {
+            return Ok((prepared, warnings));
+        }
+        let message = format!(
+            "{} found in the policies; nothing was changed",
+            count(errors.len(), "error")
+        );
+        Err(Problem::new(ErrorCode::PolicyInvalid, message).diagnostics(errors))
+    }
+
+    fn pruned(&self, request: &PolicyRequest, prepared: &[Prepared]) -> Vec<String> {
+        let named: BTreeSet<&str> = prepared.iter().map(Prepared::name).collect();
+        let leaves = |name: &&String| request.prune && !named.contains(name.as_str());
+        self.agents.keys().filter(leaves).cloned().collect()
+    }
+
+    fn changes(&self, prepared: &[Prepared], removed: &[String]) -> Vec<AgentChange> {
+        let mut changes: Vec<AgentChange> =
+            prepared.iter().filter_map(|new| self.change(new)).collect();
+        changes.extend(removed.iter().map(|name| AgentChange {
+            agent: name.clone(),
+            kind: ChangeKind::Removed,
+            details: vec!["its sessions are denied everything".to_owned()],
+        }));
+        changes
+    }
+
+    fn change(&self, new: &Prepared) -> Option<AgentChange> {
+        let old = self.agents.get(new.name());
+        let details: Vec<String> = plan(old.map(|old| &old.policy), &new.policy)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let kind = match old {
+            None => ChangeKind::Added,
+            Some(old) if old.source == new.source && old.fingerprint == new.fingerprint => {
+                return None;
+            }
+            Some(_) => ChangeKind::Changed,
+        };
+        let details = if details.is_empty() && kind == ChangeKind::Changed {
+            vec!["its text or the files that it names differ; its rules do not".to_owned()]
+        } else {
+            details
+        };
+        Some(AgentChange {
+            agent: new.name().to_owned(),
+            kind,
+            details,
+        })
+    }
+
+    /// Puts `prepared` and every other agent but `removed` in force as the next generation.
+    fn put_in_force(
+        &mut self,
+        prepared: Vec<Prepared>,
+        removed: &[String],
+        busy: &BTreeSet<u32>,
+        names: &mut Names,
+    ) -> Result<Vec<Applied>, Problem> {
+        let generation = self.generation + 1;
+        let slots = self.slots_with(&prepared, removed, busy)?;
+        let mut agents = self.agents.clone();
+        agents.retain(|name, _| !removed.contains(name));
+        let mut applied = Vec::new();
+        for one in prepared {
+            let tables = self
+                .maps
+                .build(&one.tables)
+                .map_err(|error| self.give_up(&error))?;
+            let name = one.name().to_owned();
+            let agent = Agent::new(one, slots[&name], tables, generation);
+            applied.push(Applied {
+                agent: name.clone(),
+                in_force: true,
+                sha256: Some(agent.digest()),
+            });
+            agents.insert(name, Arc::new(agent));
+        }
+        let before = std::mem::replace(&mut self.agents, agents);
+        if let Err(problem) = self.commit(generation, &slots, names) {
+            self.agents = before;
+            let _ = self.maps.sweep(); // what stays behind is swept with the next generation
+            return Err(problem);
+        }
+        Ok(applied)
+    }
+
+    fn commit(
+        &mut self,
+        generation: u32,
+        slots: &BTreeMap<String, u32>,
+        names: &mut Names,
+    ) -> Result<(), Problem> {
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |error: io::Error| {
+                internal(format!(
+                    "{what} cannot be stored: {error}; nothing was changed"
+                ))
+            }
+        };
+        store::write(&self.slots_file, slots).map_err(failed("the agents' slots"))?;
+        names
+            .add(generation, self.names())
+            .map_err(failed("the generation's names"))?;
+        let before = store::read::<Accepted>(&self.accepted).ok().flatten();
+        let accepted = Accepted {
+            generation,
+            policies: self
+                .agents
+                .values()
+                .map(|agent| agent.source.clone())
+                .collect(),
+        };
+        store::write(&self.accepted, &accepted).map_err(failed("the policy"))?;
+        let params = self.params(generation);
+        if let Err(error) = self.maps.put_in_force(&params) {
+            if let Some(before) = before {
+                let _ = store::write(&self.accepted, &before);
+            }
+            return Err(internal(format!("{error}; nothing was changed")));
+        }
+        self.slots.clone_from(slots);
+        self.generation = generation;
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: &KernelError) -> Problem {
+        let _ = self.maps.sweep(); // what stays behind is swept with the next generation
+        let code = match error {
+            KernelError::Full { .. } => ErrorCode::LimitReached,
+            KernelError::Btf(_)
+            | KernelError::Io { .. }
+            | KernelError::Program { .. }
+            | KernelError::Object(_)
+            | KernelError::Map { .. } => ErrorCode::Internal,
+        };
+        Problem::new(code, format!("{error}; nothing was changed"))
+    }
+
+    /// Slots for the agents in force and those to come. A slot is free for another agent only when
+    /// its own is not in force and no session is held to it.
+    fn slots_with(
+        &self,
+        prepared: &[Prepared],
+        removed: &[String],
+        busy: &BTreeSet<u32>,
+    ) -> Result<BTreeMap<String, u32>, Problem> {
+        let mut slots: BTreeMap<String, u32> = self
+            .slots
+            .iter()
+            .filter(|(name, slot)| {
+                (self.agents.contains_key(*name) && !removed.contains(name))
+                    || busy.contains(slot)
+                    || prepared.iter().any(|one| one.name() == name.as_str())
+            })
+            .map(|(name, slot)| (name.clone(), *slot))
+            .collect();
+        let mut taken: BTreeSet<u32> = slots.values().copied().chain([CANARY_AGENT]).collect();
+        for one in prepared {
+            if slots.contains_key(one.name()) {
+                continue;
+            }
+            let Some(free) = (0..MAX_AGENTS).find(|slot| !taken.contains(slot)) else {
+                let message = format!("more than {} agents; nothing was changed", MAX_AGENTS - 1);
+                return Err(Problem::new(ErrorCode::LimitReached, message));
+            };
+            taken.insert(free);
+            slots.insert(one.name().to_owned(), free);
+        }
+        Ok(slots)
+    }
+
+    fn params(&self, generation: u32) -> Vec<AgentParams> {
+        let mut params = vec![AgentParams::default(); MAX_AGENTS as usize];
+        let canary = AgentParams {
+            generation,
+            ..self.canary
+        };
+        let agents = self.agents.values().map(|agent| (agent.slot, agent.params));
+        for (slot, entry) in agents.chain([(CANARY_AGENT, canary)]) {
+            // Every agent carries the generation in force: its events say what they were judged by.
+            params[slot as usize] = AgentParams {
+                generation,
+                ..entry
+            };
+        }
+        params
+    }
+
+    fn names(&self) -> Vec<AgentNames> {
+        let canary = AgentNames {
+            slot: CANARY_AGENT,
+            name: CANARY.to_owned(),
+            owner: "enforcer".to_owned(),
+            audit: Audit::All,
+            cells: Cells::default(),
+        };
+        let agents = self.agents.iter().map(|(name, agent)| AgentNames {
+            slot: agent.slot,
+            name: name.clone(),
+            owner: agent.policy.agent.owner.clone(),
+            audit: agent.policy.agent.audit,
+            cells: agent.cells.clone(),
+        });
+        agents.chain([canary]).collect()
+    }
+
+    /// The agents in force.
+    pub fn agents(&self) -> impl Iterator<Item = (&String, &Arc<Agent>)> {
+        self.agents.iter()
+    }
+
+    /// An agent in force.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
+        self.agents.get(name)
+    }
+}
+
+impl Prepared {
+    fn name(&self) -> &str {
+        &self.policy.agent.name.value
+    }
+}
+
+impl Agent {
+    fn new(from: Prepared, slot: u32, tables: u32, generation: u32) -> Self {
+        let Prepared {
+            source,
+            policy,
+            tables: built,
+            fingerprint,
+        } = from;
+        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        Self {
+            slot,
+            params: params_of(&policy, tables, generation),
+            fingerprint,
+            source,
+            policy,
+            counts: Counts {
+                executables: number(built.executables.len()),
+                destinations: number(built.addresses.len()),
+                unix_peers: number(built.unix.len()),
+            },
+            cells: built.cells,
+        }
+    }
+
+    /// Its slot in the kernel.
+    #[must_use]
+    pub const fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// Its policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Its policy's text.
+    #[must_use]
+    pub const fn source(&self) -> &PolicySource {
+        &self.source
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        use sha2::{Digest, Sha256};
+        let mut digest = Sha256::new();
+        digest.update(&self.source.text);
+        for include in &self.source.includes {
+            digest.update(&include.text);
+        }
+        digest.finalize().into()
+    }
+
+    /// Facts of it.
+    #[must_use]
+    pub fn facts(&self, name: &str, sessions: u64) -> PolicyFacts {
+        let policy = &self.policy;
+        let rules = policy.exec.len() + policy.connect.len() + policy.unix.len();
+        PolicyFacts {
+            agent: name.to_owned(),
+            owner: policy.agent.owner.clone(),
+            mode: match policy.agent.mode {
+                Mode::Enforce => "enforce".to_owned(),
+                Mode::Monitor { .. } => "monitor".to_owned(),
+            },
+            generation: self.params.generation,
+            rules: u64::try_from(rules).unwrap_or(u64::MAX),
+            executables: self.counts.executables,
+            destinations: self.counts.destinations,
+            unix_peers: self.counts.unix_peers,
+            sessions,
+        }
+    }
+}
+
+fn params_of(policy: &Policy, tables: u32, generation: u32) -> AgentParams {
+    let mut flags = AGENT_PRESENT;
+    let monitor_until_ns = match &policy.agent.mode {
+        Mode::Enforce => {
+            flags |= AGENT_ENFORCE;
+            0
+        }
+        Mode::Monitor { until } => {
+            let wall_ns = i128::from(until.value.unix_seconds) * 1_000_000_000;
+            let boot_ns = wall_ns - i128::from(clock::boot_to_wall_ns());
+            u64::try_from(boot_ns.max(0)).unwrap_or(u64::MAX)
+        }
+    };
+    if policy.agent.audit == Audit::All {
+        flags |= AGENT_AUDIT_ALL;
+    }
+    match policy.agent.on_audit_failure {
+        OnAuditFailure::Deny => flags |= AGENT_AUDIT_OR_DENY,
+        OnAuditFailure::Alert | OnAuditFailure::Continue => {}
+    }
+    AgentParams {
+        generation,
+        tables,
+        flags,
+        pad: 0,
+        monitor_until_ns,
+    }
+}
+
+fn prepare_one(
+    source: &PolicySource,
+    facts: &HostFacts,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Prepared, Vec<Diagnostic>> {
+    let parsed = source.parse().map_err(|found| Diagnostic::list(&found))?;
+    let checked = check(&parsed, facts);
+    warnings.extend(Diagnostic::list(&parsed.warnings));
+    warnings.extend(Diagnostic::list(&checked.warnings));
+    if !checked.errors.is_empty() {
+        return Err(Diagnostic::list(&checked.errors));
+    }
+    let tables = compile(&parsed.policy, facts).map_err(|found| Diagnostic::list(&found))?;
+    let fingerprint = fingerprint(&tables);
+    Ok(Prepared {
+        source: source.clone(),
+        policy: parsed.policy,
+        tables,
+        fingerprint,
+    })
+}
+
+/// Tells apart tables of one text: the same text leads to others when the files it names change.
+fn fingerprint(tables: &Tables) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tables.addresses.hash(&mut hasher);
+    tables.ports.hash(&mut hasher);
+    tables.executables.hash(&mut hasher);
+    tables.unix.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Two sources for one agent, or one for the daemon's own, are an error of the request.
+fn refuse_clashes(prepared: &[Prepared]) -> Result<(), Problem> {
+    let mut seen = BTreeMap::from([(CANARY, "the daemon itself")]);
+    for one in prepared {
+        if let Some(other) = seen.insert(one.name(), &one.source.name) {
+            let message = format!(
+                "agent `{}` is in {} and in {other}",
+                one.name(),
+                one.source.name
+            );
+            return Err(Problem::new(ErrorCode::PolicyInvalid, message)
+                .hint("one policy an agent: merge the two, or give one another name"));
+        }
+    }
+    Ok(())
+}
+
+/// The administrator's files; those that cannot be read are left out, loudly.
+fn sources_in(folder: &Path) -> Vec<PolicySource> {
+    if !folder.exists() {
+        return Vec::new();
+    }
+    let files = policy_files(&[folder.to_owned()]).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no policy to begin with");
+        Vec::new()
+    });
+    let mut sources = Vec::new();
+    for path in files {
+        match read_policy(&path) {
+            Ok(Ok((_, source))) => sources.push(source),
+            Ok(Err(found)) => tracing::error!("left out:\n{}", found.render(false)),
+            Err(error) => tracing::error!(%error, "left out"),
+        }
+    }
+    sources
+}
+
+fn internal(message: String) -> Problem {
+    Problem::new(ErrorCode::Internal, message)
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}

@@ -1,0 +1,324 @@
+//! From the rings to the log: the one thread that reads events and writes records.
+//!
+//! ```text
+//! rings -> decode -> in order -> record -> one durable batch -> the rings' room is given back
+//! ```
+//!
+//! While the log cannot be written nothing is read: events wait in the rings, and when these are
+//! full the kernel does what each agent's `on_audit_failure` says.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use enforcer_common::{
+    event::Kind,
+    maps::{Counter, DENIALS_BYTES, EVENTS_BYTES},
+    verdict::Verdict,
+};
+use enforcer_policy::Audit;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    clock,
+    core::{Core, counter},
+    store,
+};
+use crate::{
+    kernel::{KernelError, load::Pins, ring::Ring},
+    record::{
+        Event, Filter, Log,
+        ocsf::{Loss, Place, Recorder, loss},
+        read,
+    },
+};
+
+/// Events of a batch, from both rings.
+const BATCH: usize = 4096;
+/// How long the reader rests when nothing is to be read: what is not a denial waits this long.
+const REST_MS: u16 = 10;
+/// The same while no session lives.
+const IDLE_MS: u16 = 100;
+/// Pause before a failed write is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Rests between two looks at sessions and lineage.
+const RESTS_A_SWEEP: u32 = 50;
+
+/// The reader and writer.
+pub struct Pump {
+    core: Arc<Core>,
+    denials: Ring,
+    events: Ring,
+    log: Log,
+    recorder: Recorder,
+    /// Sequence numbers that an earlier daemon wrote without giving their room back.
+    written: HashSet<u64>,
+    accounted: Accounted,
+    rests: u32,
+}
+
+/// Losses that the log has been told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Accounted {
+    denials: u64,
+    events: u64,
+    undecodable: u64,
+    until_ns: u64,
+}
+
+impl Pump {
+    /// Takes the rings and the log over.
+    ///
+    /// # Errors
+    /// When a ring cannot be mapped or the log cannot be read.
+    pub fn new(
+        core: Arc<Core>,
+        pins: &Pins,
+        log: Log,
+        mut recorder: Recorder,
+    ) -> Result<Self, KernelError> {
+        let folder = core.config.log_dir.clone();
+        let failed = |path: &std::path::Path, error: read::ReadError| KernelError::Io {
+            path: path.to_owned(),
+            source: io::Error::other(error),
+        };
+        read::resume(&folder, &mut recorder).map_err(|e| failed(&folder, e))?;
+        let (latest, _) =
+            read::tail(&folder, 2 * BATCH, &Filter::default()).map_err(|e| failed(&folder, e))?;
+        let boot = format!("{}:", recorder.host().boot_id);
+        let written = latest
+            .iter()
+            .filter_map(|entry| sequence_of(&entry.record, &boot))
+            .collect();
+        let accounted = store::read(&core.config.accounted_file())
+            .map_err(KernelError::io(core.config.accounted_file()))?
+            .unwrap_or_default();
+        core.log().path = log.segment().display().to_string();
+        Ok(Self {
+            denials: Ring::new(pins.map("DENIALS")?, "DENIALS", DENIALS_BYTES)?,
+            events: Ring::new(pins.map("EVENTS")?, "EVENTS", EVENTS_BYTES)?,
+            core,
+            log,
+            recorder,
+            written,
+            accounted,
+            rests: 0,
+        })
+    }
+
+    /// Runs until `stop` is set and what was waiting then is written.
+    pub fn run(mut self, stop: &AtomicBool) {
+        loop {
+            let last = stop.load(Ordering::Acquire);
+            let moved = self.turn(stop);
+            if last && !moved {
+                return;
+            }
+            if !moved {
+                self.rest();
+            }
+        }
+    }
+
+    /// Moves one batch; false when there was nothing to move.
+    fn turn(&mut self, stop: &AtomicBool) -> bool {
+        let events = self.collect();
+        let mut records = Vec::with_capacity(events.len());
+        for event in &events {
+            self.core.observe(event);
+            let record = self.recorder.record(event, &*self.core);
+            if self.is_recorded(event) {
+                records.push(record);
+            }
+        }
+        let accounted = self.account(&mut records);
+        records.append(&mut self.core.take_posted());
+        if records.is_empty() && events.is_empty() {
+            self.events.release(); // what was passed over
+            self.denials.release();
+            return false;
+        }
+        self.write(&records, stop);
+        self.denials.release();
+        self.events.release();
+        if accounted != self.accounted {
+            self.accounted = accounted;
+            if let Err(error) = store::write(&self.core.config.accounted_file(), &accounted) {
+                tracing::warn!(%error, "a loss may be told of twice");
+            }
+        }
+        true
+    }
+
+    /// What waits, in the order of its sequence numbers. Denials are read first: whatever came
+    /// before a denial on its own task is then in the other ring already, so that ancestors are
+    /// known before their descendants' records are made.
+    fn collect(&mut self) -> Vec<Event> {
+        let (mut events, mut undecodable) = (Vec::new(), 0);
+        let written = &self.written;
+        let mut take = |bytes: &[u8]| match Event::decode(bytes) {
+            Ok(event) if written.contains(&event.head.sequence) => {}
+            Ok(event) => events.push(event),
+            Err(error) => {
+                tracing::error!(%error, "an event cannot be read");
+                undecodable += 1;
+            }
+        };
+        self.denials.read(BATCH / 2, &mut take);
+        // The other ring is read whole, for the reason above.
+        self.events.read(usize::MAX, &mut take);
+        self.accounted.undecodable += undecodable;
+        if undecodable > 0 {
+            let now = clock::boot_ns();
+            self.core.post(loss(
+                self.recorder.host(),
+                &Loss {
+                    time_ns: now,
+                    place: Place::Decoding,
+                    count: undecodable,
+                    sequences: None,
+                    from_ns: self.accounted.until_ns,
+                    until_ns: now,
+                },
+            ));
+        }
+        events.sort_by_key(|event| event.head.sequence);
+        events
+    }
+
+    /// Allowed execs are reported by the kernel for ancestry's sake even where the agent's policy
+    /// records denials only.
+    fn is_recorded(&self, event: &Event) -> bool {
+        let head = &event.head;
+        if head.kind != Kind::Exec || head.verdict != Verdict::Allow {
+            return true;
+        }
+        match self.core.names().audit(head.generation, head.agent) {
+            Audit::All => true,
+            Audit::Denials => false,
+        }
+    }
+
+    /// Adds a record for each loss that the kernel has counted and the log does not tell of yet.
+    fn account(&mut self, records: &mut Vec<Value>) -> Accounted {
+        let now = clock::boot_ns();
+        let mut told = Accounted {
+            until_ns: now,
+            ..self.accounted
+        };
+        let lost = [
+            (
+                Place::DenialsRing,
+                Counter::DenialsDropped,
+                &mut told.denials,
+            ),
+            (Place::EventsRing, Counter::EventsDropped, &mut told.events),
+        ];
+        let before = records.len();
+        for (place, which, told) in lost {
+            let counted = counter(&self.core, which);
+            if counted > *told {
+                let gap = Loss {
+                    time_ns: now,
+                    place,
+                    count: counted - *told,
+                    sequences: None,
+                    from_ns: self.accounted.until_ns,
+                    until_ns: now,
+                };
+                records.push(loss(self.recorder.host(), &gap));
+                *told = counted;
+            }
+        }
+        let gaps = records.len() - before;
+        if gaps == 0 {
+            return self.accounted;
+        }
+        self.core.log().gaps += u64::try_from(gaps).unwrap_or_default();
+        told
+    }
+
+    /// Writes until it is durable. Only a daemon that stops gives up: the events then stay in the
+    /// rings for the next one, since their room is not given back.
+    fn write(&mut self, records: &[Value], stop: &AtomicBool) {
+        loop {
+            match self.log.append(records) {
+                Ok(_) => {
+                    let mut state = self.core.log();
+                    state.records_written += u64::try_from(records.len()).unwrap_or_default();
+                    state.path = self.log.segment().display().to_string();
+                    state.last_error = None;
+                    return;
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    let mut state = self.core.log();
+                    if state.last_error.as_deref() != Some(&text) {
+                        tracing::error!(%error, "the log cannot be written; events wait in the kernel");
+                    }
+                    state.last_error = Some(text);
+                }
+            }
+            if stop.load(Ordering::Acquire) {
+                // Leaving here without releasing keeps the events.
+                tracing::error!(
+                    records = records.len(),
+                    "stopping with events unwritten: they wait in the kernel"
+                );
+                std::process::exit(1);
+            }
+            thread::sleep(RETRY);
+        }
+    }
+
+    fn rest(&mut self) {
+        let idle = self.core.sessions().living().next().is_none();
+        let pause = if idle { IDLE_MS } else { REST_MS };
+        if let Err(error) = self.denials.wait(pause) {
+            tracing::error!(%error, "cannot wait for events");
+            thread::sleep(RETRY);
+        }
+        self.rests += 1;
+        if self.rests >= RESTS_A_SWEEP {
+            self.rests = 0;
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.recorder.set_boot_to_wall_ns(clock::boot_to_wall_ns());
+        if let Err(error) = self.core.sweep_sessions() {
+            tracing::error!(%error, "sessions cannot be looked at");
+        }
+        // Read before the labels: an exec that is not in them may be newer than the look at them.
+        let since = counter(&self.core, Counter::Sequence);
+        let live: HashSet<u64> = self
+            .core
+            .maps()
+            .labels()
+            .iter()
+            .flat_map(|label| [label.exec, label.next_exec])
+            .collect();
+        self.recorder.retain(since, |exec| live.contains(&exec));
+    }
+}
+
+/// The sequence number in a record's `metadata.uid` (`boot:sequence`), if it is of this boot.
+fn sequence_of(record: &Value, boot: &str) -> Option<u64> {
+    record
+        .pointer("/metadata/uid")?
+        .as_str()?
+        .strip_prefix(boot)?
+        .parse()
+        .ok()
+}

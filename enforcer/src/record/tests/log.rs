@@ -1,0 +1,206 @@
+//! The writer, and what goes wrong for it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use super::common::Directory;
+use crate::record::{
+    Log, LogError,
+    log::{SEGMENT_BYTES, segment},
+    read::records,
+};
+
+fn open(directory: &Path) -> Log {
+    Log::open(directory, SEGMENT_BYTES).expect("a log").0
+}
+
+fn numbers(directory: &Path) -> Vec<u64> {
+    let records = records(directory).expect("a log");
+    records
+        .map(|entry| entry.expect("a record").record["n"].as_u64().expect("n"))
+        .collect()
+}
+
+fn batch(numbers: std::ops::Range<u64>) -> Vec<Value> {
+    numbers.map(|n| json!({"n": n})).collect()
+}
+
+#[test]
+fn a_batch_is_whole_lines_for_root_alone() {
+    let temporary = Directory::new();
+    let mut log = open(&temporary.log());
+    let first = log.append(&batch(0..3)).expect("durable");
+    let second = log.append(&batch(3..4)).expect("durable");
+    assert_eq!((first.offset, first.bytes, first.records), (0, 24, 3));
+    assert_eq!((second.offset, second.segment), (24, 1));
+    assert_eq!(log.append(&[]).expect("nothing to do").bytes, 0);
+    assert_eq!(
+        fs::read(log.segment()).expect("a segment"),
+        b"{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n"
+    );
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(
+        (mode(&temporary.log()), mode(log.segment())),
+        (0o700, 0o600)
+    );
+}
+
+#[test]
+fn a_full_segment_is_followed_by_the_next_and_none_is_overwritten() {
+    let temporary = Directory::new();
+    let (mut log, _) = Log::open(&temporary.log(), 20).expect("a log");
+    for n in 0..5 {
+        log.append(&batch(n..n + 1)).expect("durable");
+    }
+    log.append(&batch(5..15))
+        .expect("a batch larger than a segment is one");
+    drop(log);
+    assert_eq!(segment::list(&temporary.log()).expect("segments").len(), 4);
+    let (mut log, torn) = Log::open(&temporary.log(), 20).expect("a log");
+    assert_eq!(torn, None);
+    assert_eq!(log.append(&batch(15..16)).expect("durable").segment, 5);
+    assert_eq!(numbers(&temporary.log()), (0..16).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_restart_goes_on_in_the_last_segment() {
+    let temporary = Directory::new();
+    open(&temporary.log())
+        .append(&batch(0..2))
+        .expect("durable");
+    let durable = open(&temporary.log())
+        .append(&batch(2..4))
+        .expect("durable");
+    assert_eq!((durable.segment, durable.offset), (1, 16));
+    assert_eq!(numbers(&temporary.log()), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_torn_last_line_is_set_aside_and_told() {
+    let temporary = Directory::new();
+    for (round, torn_bytes) in [&b"{\"n\":77"[..], &[0; 200_000], b"x"]
+        .into_iter()
+        .enumerate()
+    {
+        let segment = {
+            let mut log = open(&temporary.log());
+            log.append(&batch(0..1)).expect("durable");
+            log.segment().to_owned()
+        };
+        append(&segment, torn_bytes);
+        let (_, torn) = Log::open(&temporary.log(), SEGMENT_BYTES).expect("a log");
+        let torn = torn.expect("torn");
+        assert_eq!(
+            (torn.bytes, &torn.segment),
+            (torn_bytes.len() as u64, &segment)
+        );
+        assert_eq!(torn.offset, 8 * (round as u64 + 1));
+        assert_eq!(fs::read(&torn.set_aside).expect("kept"), torn_bytes);
+    }
+    assert_eq!(numbers(&temporary.log()), [0, 0, 0]);
+    assert_eq!(
+        fs::read_dir(temporary.log()).expect("a directory").count(),
+        4
+    );
+}
+
+#[test]
+fn a_segment_that_is_torn_from_its_start_becomes_empty() {
+    let temporary = Directory::new();
+    let segment = open(&temporary.log()).segment().to_owned();
+    append(&segment, b"{\"n\"");
+    let (mut log, torn) = Log::open(&temporary.log(), SEGMENT_BYTES).expect("a log");
+    assert_eq!(torn.map(|torn| (torn.offset, torn.bytes)), Some((0, 4)));
+    log.append(&batch(0..1)).expect("durable");
+    assert_eq!(numbers(&temporary.log()), [0]);
+}
+
+#[test]
+fn a_record_without_a_canonical_form_is_named_and_nothing_is_written() {
+    let temporary = Directory::new();
+    let mut log = open(&temporary.log());
+    let error = log
+        .append(&[json!({"n": 0}), json!({"n": 0.5})])
+        .expect_err("a fraction");
+    assert!(
+        matches!(error, LogError::Record { index: 1, .. }),
+        "{error}"
+    );
+    assert_eq!(numbers(&temporary.log()), [0; 0]);
+}
+
+#[test]
+fn a_segment_that_someone_removed_or_changed_is_not_written_any_more() {
+    let temporary = Directory::new();
+    let mut log = open(&temporary.log());
+    log.append(&batch(0..1)).expect("durable");
+    fs::remove_file(log.segment()).expect("removed");
+    assert_eq!(log.append(&batch(1..2)).expect("durable").segment, 2);
+    append(log.segment(), b"{\"n\":9}\n");
+    assert_eq!(log.append(&batch(2..3)).expect("durable").segment, 3);
+    let cut = OpenOptions::new()
+        .write(true)
+        .open(log.segment())
+        .expect("a segment");
+    cut.set_len(0).expect("cut");
+    assert_eq!(log.append(&batch(3..4)).expect("durable").segment, 4);
+    assert_eq!(numbers(&temporary.log()), [1, 9, 3]);
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let temporary = Directory::new();
+    let log = open(&temporary.log());
+    let error = Log::open(&temporary.log(), SEGMENT_BYTES).expect_err("busy");
+    assert!(matches!(error, LogError::Busy { .. }), "{error}");
+    drop(log);
+    open(&temporary.log());
+}
+
+#[test]
+fn a_directory_that_cannot_hold_a_log_is_refused() {
+    let temporary = Directory::new();
+    let file = temporary.path().join("file");
+    File::create(&file).expect("a file");
+    let error = Log::open(&file, SEGMENT_BYTES).expect_err("a file");
+    assert!(matches!(error, LogError::NotADirectory { .. }), "{error}");
+    let error = Log::open(&file.join("below"), SEGMENT_BYTES).expect_err("below a file");
+    assert!(matches!(error, LogError::Directory { .. }), "{error}");
+
+    let shared = temporary.path().join("shared");
+    fs::create_dir(&shared).expect("a directory");
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).expect("mode");
+    let error = Log::open(&shared, SEGMENT_BYTES).expect_err("shared");
+    assert!(
+        matches!(error, LogError::WritableByOthers { mode: 0o777, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_segments_of_one_number_are_refused() {
+    let temporary = Directory::new();
+    drop(open(&temporary.log()));
+    File::create(
+        temporary
+            .log()
+            .join("enforcer-19700101T000000Z-00000001.jsonl"),
+    )
+    .expect("a file");
+    let error = Log::open(&temporary.log(), SEGMENT_BYTES).expect_err("ambiguous");
+    assert!(matches!(error, LogError::Directory { .. }), "{error}");
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(path)
+        .expect("a segment");
+    file.write_all(bytes).expect("written");
+}

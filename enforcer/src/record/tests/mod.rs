@@ -1,0 +1,11 @@
+//! Tests of records from the bytes of an event to a line that is read again.
+
+mod bytes;
+mod common;
+mod faults;
+mod golden;
+mod lineage;
+mod log;
+mod read;
+mod samples;
+mod schema;

@@ -1,0 +1,197 @@
+//! Which suites there are. All that `cargo xtask test` runs stands in these tables.
+
+use crate::kernel::Series;
+use crate::vm::{Arguments, DEFAULT_LSM};
+
+/// A suite on the build machine: one cargo command.
+pub struct HostSuite {
+    /// Its name, in the summary and on the command line.
+    pub name: &'static str,
+    /// What cargo is told.
+    pub cargo: &'static [&'static str],
+    /// A check of the text, which has no tests to count: it passes or fails as one.
+    pub is_check: bool,
+}
+
+/// On the build machine, in this order.
+pub const HOST: &[HostSuite] = &[
+    HostSuite {
+        name: "format",
+        cargo: &["fmt", "--all", "--check"],
+        is_check: true,
+    },
+    HostSuite {
+        name: "format-kernel",
+        cargo: &[
+            "fmt",
+            "--manifest-path",
+            "enforcer-ebpf/Cargo.toml",
+            "--",
+            "--check",
+        ],
+        is_check: true,
+    },
+    HostSuite {
+        name: "clippy",
+        cargo: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        is_check: true,
+    },
+    HostSuite {
+        name: "common",
+        cargo: &[
+            "test",
+            "--locked",
+            "-p",
+            "enforcer-common",
+            "--all-features",
+        ],
+        is_check: false,
+    },
+    HostSuite {
+        name: "policy",
+        cargo: &["test", "--locked", "-p", "enforcer-policy"],
+        is_check: false,
+    },
+    HostSuite {
+        name: "enforcer",
+        cargo: &["test", "--locked", "-p", "enforcer"],
+        is_check: false,
+    },
+    HostSuite {
+        name: "xtask",
+        cargo: &["test", "--locked", "-p", "xtask"],
+        is_check: false,
+    },
+];
+
+/// A way to boot the test VM, and the test programs of the package `enforcer-tests` that run in it one after the other.
+pub struct Boot {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The files under `tests/tests/` that need this boot, without their extension. The boot without a list takes all
+    /// that no other boot names.
+    pub programs: &'static [&'static str],
+    /// Security modules.
+    pub lsm: &'static str,
+    /// Whether the daemon runs before the tests do.
+    pub daemon: bool,
+    /// Whether /sys/fs/bpf is mounted.
+    pub bpffs: bool,
+    /// Whether systemd is process 1.
+    pub systemd: bool,
+    /// Seconds for each program, and with `--long`.
+    pub limits: (u64, u64),
+}
+
+/// In the test VM, in this order.
+pub const BOOTS: &[Boot] = &[
+    Boot {
+        name: "enforce",
+        programs: &[],
+        lsm: DEFAULT_LSM,
+        daemon: true,
+        bpffs: true,
+        systemd: false,
+        limits: (300, 3000),
+    },
+    Boot {
+        name: "no-bpf-lsm",
+        programs: &["no_bpf_lsm"],
+        lsm: "lockdown,capability,landlock,yama",
+        daemon: false,
+        bpffs: true,
+        systemd: false,
+        limits: (120, 120),
+    },
+    Boot {
+        name: "no-bpffs",
+        programs: &["no_bpffs"],
+        lsm: DEFAULT_LSM,
+        daemon: false,
+        bpffs: false,
+        systemd: false,
+        limits: (120, 120),
+    },
+];
+
+impl Boot {
+    /// The VM to boot on `kernel`.
+    pub fn arguments(&self, kernel: Series) -> Arguments {
+        Arguments {
+            kernel,
+            lsm: self.lsm.to_owned(),
+            no_daemon: !self.daemon,
+            no_bpffs: !self.bpffs,
+            systemd: self.systemd,
+            ..Arguments::default()
+        }
+    }
+
+    /// The limit for one program.
+    pub fn limit(&self, long: bool) -> u64 {
+        if long { self.limits.1 } else { self.limits.0 }
+    }
+
+    /// Those of all test programs that run in this boot.
+    pub fn of<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
+        let named_elsewhere =
+            |program: &str| BOOTS.iter().any(|boot| boot.programs.contains(&program));
+        let mine = |program: &&&str| {
+            if self.programs.is_empty() {
+                !named_elsewhere(program)
+            } else {
+                self.programs.contains(*program)
+            }
+        };
+        all.iter().filter(mine).copied().collect()
+    }
+}
+
+/// The programs that a boot names and that are not there: such a boot would test nothing, and say so nowhere.
+pub fn unknown(all: &[&str]) -> Vec<&'static str> {
+    BOOTS
+        .iter()
+        .flat_map(|boot| boot.programs)
+        .filter(|program| !all.contains(program))
+        .copied()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_program_runs_in_exactly_one_boot() {
+        let all = ["exec", "connect", "no_bpf_lsm", "no_bpffs"];
+        let booted: Vec<_> = BOOTS.iter().flat_map(|boot| boot.of(&all)).collect();
+        assert_eq!(booted, all);
+        assert_eq!(BOOTS[0].of(&all), ["exec", "connect"]);
+    }
+
+    #[test]
+    fn a_boot_that_names_a_program_which_is_not_there_is_noticed() {
+        assert_eq!(unknown(&["exec", "no_bpf_lsm"]), ["no_bpffs"]);
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let mut names: Vec<_> = HOST
+            .iter()
+            .map(|suite| suite.name)
+            .chain(BOOTS.iter().map(|boot| boot.name))
+            .collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,189 @@
+//! `test`: every suite, a table of what came out, and `N passed, N failed` as the last line.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::kernel::Series;
+use crate::libtest::{Tally, failures, tally};
+use crate::suites::{BOOTS, Boot, HOST, HostSuite};
+use crate::test_guest::Programs;
+use crate::{build, cargo, test_guest, workspace};
+
+/// What test programs find in their environment when `--long` was asked.
+pub const LONG_VARIABLE: &str = "ENFORCER_TEST_LONG";
+
+/// Arguments of `test`.
+#[derive(Args)]
+pub struct Arguments {
+    /// Run stress suites at their full length
+    #[arg(long)]
+    pub long: bool,
+    /// Only on this kernel series
+    #[arg(long, value_enum)]
+    pub kernel: Option<Series>,
+    /// Only these suites: of the host, ways to boot, or single test programs
+    #[arg(value_name = "SUITE")]
+    pub suites: Vec<String>,
+}
+
+impl Arguments {
+    fn wants(&self, name: &str) -> bool {
+        self.suites.is_empty() || self.suites.iter().any(|suite| suite == name)
+    }
+}
+
+/// What came of one suite.
+pub struct Report {
+    /// Its name.
+    pub suite: String,
+    /// The kernel series, or `host`.
+    pub place: String,
+    /// The counts.
+    pub tally: Tally,
+    /// How long it took.
+    pub seconds: u64,
+    /// All that it said.
+    pub log: PathBuf,
+}
+
+/// Runs the suites that are asked for; fails when a test does.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let enforcer = build::product(false)?;
+    fs::create_dir_all(logs())?;
+    let mut reports = Vec::new();
+    for suite in HOST.iter().filter(|suite| arguments.wants(suite.name)) {
+        reports.push(told(run_on_host(suite, arguments.long)?)?);
+    }
+    let programs = if wants_guest(arguments) {
+        Some(Programs::build()?)
+    } else {
+        None
+    };
+    for boot in BOOTS {
+        let Some(programs) = &programs else { break };
+        let names = wanted_programs(arguments, boot, programs);
+        let kernels = Series::ALL
+            .into_iter()
+            .filter(|series| arguments.kernel.is_none_or(|wanted| wanted == *series));
+        for kernel in kernels.filter(|_| !names.is_empty()) {
+            for report in
+                test_guest::run(boot, kernel, &enforcer, programs, &names, arguments.long)?
+            {
+                reports.push(told(report)?);
+            }
+        }
+    }
+    ensure!(
+        !reports.is_empty(),
+        "no suite is called {}",
+        arguments.suites.join(" or ")
+    );
+    Ok(summary(&reports))
+}
+
+/// Where suites leave what they say.
+pub fn logs() -> PathBuf {
+    workspace::target().join("test")
+}
+
+/// Whether anything beside host suites is asked for.
+fn wants_guest(arguments: &Arguments) -> bool {
+    let on_host = |name: &String| HOST.iter().any(|suite| suite.name == name);
+    arguments.suites.is_empty() || !arguments.suites.iter().all(on_host)
+}
+
+fn wanted_programs<'a>(arguments: &Arguments, boot: &Boot, programs: &'a Programs) -> Vec<&'a str> {
+    let mut names = boot.of(&programs.names());
+    if !arguments.wants(boot.name) {
+        names.retain(|name| arguments.wants(name));
+    }
+    names
+}
+
+fn run_on_host(suite: &HostSuite, long: bool) -> Result<Report> {
+    eprintln!("test: {} on the host", suite.name);
+    let began = Instant::now();
+    let log = logs().join(format!("{}-host.log", suite.name));
+    let mut cargo = cargo::host();
+    cargo.args(suite.cargo).stdin(Stdio::null());
+    let file = File::create(&log)?;
+    cargo.stdout(file.try_clone()?).stderr(file);
+    if long {
+        cargo.env(LONG_VARIABLE, "1");
+    }
+    let succeeded = cargo.status()?.success();
+    let tally = if suite.is_check {
+        Tally {
+            passed: u32::from(succeeded),
+            failed: u32::from(!succeeded),
+            ignored: 0,
+        }
+    } else {
+        tally(&read(&log)?, succeeded)
+    };
+    let seconds = began.elapsed().as_secs();
+    Ok(Report {
+        suite: suite.name.to_owned(),
+        place: "host".to_owned(),
+        tally,
+        seconds,
+        log,
+    })
+}
+
+/// Tells of a report as soon as it is there, with what failed.
+fn told(report: Report) -> Result<Report> {
+    let Tally { passed, failed, .. } = report.tally;
+    println!(
+        "{} on {}: {passed} passed, {failed} failed ({} s)",
+        report.suite, report.place, report.seconds
+    );
+    if failed > 0 {
+        println!(
+            "--- {}\n{}\n---",
+            report.log.display(),
+            failures(&read(&report.log)?)
+        );
+    }
+    Ok(report)
+}
+
+/// A log, whatever bytes a test has put into it.
+pub fn read(log: &Path) -> Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(log)?).into_owned())
+}
+
+fn summary(reports: &[Report]) -> ExitCode {
+    let mut total = Tally::default();
+    println!(
+        "\n{:<28} {:<6} {:>7} {:>7} {:>8} {:>8}",
+        "suite", "on", "passed", "failed", "ignored", "seconds"
+    );
+    for Report {
+        suite,
+        place,
+        tally,
+        seconds,
+        ..
+    } in reports
+    {
+        let Tally {
+            passed,
+            failed,
+            ignored,
+        } = tally;
+        println!("{suite:<28} {place:<6} {passed:>7} {failed:>7} {ignored:>8} {seconds:>8}");
+        total += *tally;
+    }
+    println!("\n{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
