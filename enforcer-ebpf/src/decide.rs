@@ -4,13 +4,13 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use enforcer_common::{
     label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY},
     object::{AddressKey, FileId, FileStamp, PortKey, UnixKey},
-    permit::{Answer, NO_CELL, Permit},
+    permit::{Answer, ExecPermit, NO_CELL, Permit},
     verdict::{Reason, Verdict},
 };
 
 use crate::{
     label::Acting,
-    maps::{ADDRESSES, EXECUTABLES, PORTS, UNIX_PEERS},
+    maps::{ADDRESSES, EXECUTABLES, PORTS, UNIX_PEERS, typed},
 };
 
 /// What the policy says of an action.
@@ -56,9 +56,10 @@ pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> (Finding
         return (Finding::of(Reason::TableMissing), 0);
     };
     // SAFETY: entries of a published table never change; it is freed after its last reader.
-    let Some(entry) = (unsafe { table.get(file) }) else {
+    let Some(words) = (unsafe { table.get(file) }) else {
         return (Finding::of(Reason::NotListed), 0);
     };
+    let entry: &ExecPermit = typed(words);
     if entry.stamp != *stamp {
         return (Finding::of(Reason::FileChanged), entry.conditions);
     }
@@ -85,7 +86,7 @@ pub fn destination(acting: &Acting, address: &AddressKey, protocol: u8, port: u1
     };
     let key = PortKey::new(*class, protocol, port);
     match ports.get(&Key::new(PortKey::CLASS_BITS + 16, key)) {
-        Some(permit) => Finding::of_permit(permit, acting.conditions),
+        Some(words) => Finding::of_permit(typed(words), acting.conditions),
         None => Finding::of(Reason::NotListed),
     }
 }
@@ -101,7 +102,7 @@ pub fn unix_peer(acting: &Acting, peer: &UnixKey) -> Finding {
     };
     // SAFETY: as in `executable`.
     match unsafe { table.get(peer) } {
-        Some(permit) => Finding::of_permit(permit, acting.conditions),
+        Some(words) => Finding::of_permit(typed(words), acting.conditions),
         None => Finding::of(Reason::NotListed),
     }
 }

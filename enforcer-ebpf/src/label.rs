@@ -3,13 +3,13 @@
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use enforcer_common::{
     label::{AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, Label, Session},
-    permit::ALWAYS,
+    permit::{ALWAYS, ExecPermit},
     verdict::Reason,
 };
 
 use crate::{
     kernel::{boot_time, current},
-    maps::{EXECUTABLES, LABELS, POLICY, SESSIONS},
+    maps::{EXECUTABLES, LABELS, POLICY, SESSIONS, typed},
 };
 
 /// The current task, as one inside a session.
@@ -70,7 +70,10 @@ impl Acting {
 
     #[inline(always)]
     fn judge_by_policy(&mut self) {
-        match POLICY.get_value(0, &self.agent) {
+        match POLICY
+            .get_value(0, &self.agent)
+            .map(typed::<AgentParams, _>)
+        {
             Some(params) if params.flags & AGENT_PRESENT != 0 => {
                 self.params = *params;
                 self.conditions = self.conditions_now();
@@ -95,7 +98,9 @@ impl Acting {
             }
             if (*label).generation != self.params.generation {
                 (*label).conditions = match EXECUTABLES.get(self.params.tables) {
-                    Some(table) => table.get((*label).file).map_or(0, |entry| entry.conditions),
+                    Some(table) => table
+                        .get((*label).file)
+                        .map_or(0, |words| typed::<ExecPermit, _>(words).conditions),
                     None => 0,
                 };
                 (*label).generation = self.params.generation;

@@ -15,6 +15,24 @@ use enforcer_common::{
     permit::{ExecPermit, Permit},
 };
 
+/// Reads the words of an inner map's value as what they are.
+///
+/// Inner maps are made by the daemon without type information, and kernels before 6.3 refuse one in
+/// the place of a template whose value is known to be a structure: its "no timer in here" is another
+/// error code than "type not known" (`bpf_map_meta_equal`). Words are no structure.
+#[inline(always)]
+pub fn typed<T: Copy, const N: usize>(words: &[u64; N]) -> &T {
+    const { assert!(size_of::<T>() == 8 * N && align_of::<T>() <= 8) };
+    // SAFETY: size and alignment agree, every bit pattern is a valid `T` (`enforcer_common` holds
+    // integers only), and the daemon writes a `T` there.
+    unsafe { &*core::ptr::from_ref(words).cast() }
+}
+
+/// Words of a `T`.
+const fn words<T>() -> usize {
+    size_of::<T>() / 8
+}
+
 /// Label of each task inside a session, by the address of its `task_struct`. A preallocated hash:
 /// task storage loses lookups on 6.1 with full preemption, and a lost label would be an escape.
 #[btf_map]
@@ -30,7 +48,8 @@ pub static PENDING: HashMap<u32, Pending, { MAX_PENDING as usize }> = HashMap::n
 
 /// The policy in force: one inner map with every agent's parameters, replaced whole.
 #[btf_map]
-pub static POLICY: ArrayOfMaps<Array<AgentParams, { MAX_AGENTS as usize }>, 1> = ArrayOfMaps::new();
+pub static POLICY: ArrayOfMaps<Array<[u64; words::<AgentParams>()], { MAX_AGENTS as usize }>, 1> =
+    ArrayOfMaps::new();
 
 /// Address prefix to address class, by table index.
 #[btf_map]
@@ -42,21 +61,21 @@ pub static ADDRESSES: ArrayOfMaps<
 /// Class, protocol and port prefix to permit, by table index.
 #[btf_map]
 pub static PORTS: ArrayOfMaps<
-    LpmTrie<PortKey, Permit, { MAX_PORTS as usize }>,
+    LpmTrie<PortKey, [u64; words::<Permit>()], { MAX_PORTS as usize }>,
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
 
 /// File to permit, by table index.
 #[btf_map]
 pub static EXECUTABLES: ArrayOfMaps<
-    HashMap<FileId, ExecPermit, { MAX_EXECUTABLES as usize }>,
+    HashMap<FileId, [u64; words::<ExecPermit>()], { MAX_EXECUTABLES as usize }>,
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
 
 /// Unix peer to permit, by table index.
 #[btf_map]
 pub static UNIX_PEERS: ArrayOfMaps<
-    HashMap<UnixKey, Permit, { MAX_UNIX_PEERS as usize }>,
+    HashMap<UnixKey, [u64; words::<Permit>()], { MAX_UNIX_PEERS as usize }>,
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
 
