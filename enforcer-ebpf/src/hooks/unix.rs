@@ -56,7 +56,10 @@ fn judge(acting: &Acting, other: Ptr) -> i32 {
         // Only the other end of a pair has no name, and only who holds a pair can reach it.
         Some(()) if peer.kind == UNIX_UNNAMED => return GO_ON,
         Some(()) => decide::unix_peer(acting, &peer),
-        None => Finding::of(acting.fault.unwrap_or(Reason::ReadFailed)),
+        None => {
+            peer.kind = 0; // nothing of it is known
+            Finding::of(acting.fault.unwrap_or(Reason::ReadFailed))
+        }
     };
     conclude(acting, Kind::Unix, finding, |event: *mut Unix| {
         // SAFETY: the reservation is as large as the type.

@@ -6,7 +6,7 @@ use std::{fs, io, sync::Arc, time::Duration};
 
 use enforcer_common::{label::Pending, maps::MAX_SESSIONS};
 
-use super::{clock, core::Core, names::user_name};
+use super::{clock, core::Core, names::user_name, policies::Policies};
 use crate::{
     control::{
         api::{ErrorCode, LaunchRequest, Launched, Problem, SessionId},
@@ -30,12 +30,19 @@ pub struct Terms {
     pub generation: u32,
 }
 
-/// Finds the agent and whether the peer may launch it.
+/// Launches an agent for the peer. No policy changes meanwhile: the slot that the agent has when
+/// its terms are read is still its own when the session is there to keep it.
 ///
 /// # Errors
-/// `not-found`, `denied`.
-pub fn terms(core: &Core, peer: &Peer, agent: &str) -> Result<Terms, Problem> {
+/// `not-found`, `denied`, or as [`begin`].
+pub fn launch(core: &Core, peer: &Peer, request: LaunchRequest) -> Result<Launched, Problem> {
     let policies = core.policies();
+    let terms = terms(&policies, peer, &request.agent)?;
+    begin(core, terms, request, peer.pid, peer.uid)
+}
+
+/// Finds the agent and whether the peer may launch it.
+fn terms(policies: &Policies, peer: &Peer, agent: &str) -> Result<Terms, Problem> {
     let known = policies.agent(agent);
     let may = peer.roles.admin
         || known.is_some_and(|agent| {
@@ -45,7 +52,8 @@ pub fn terms(core: &Core, peer: &Peer, agent: &str) -> Result<Terms, Problem> {
                 .and_then(group_id)
                 .is_some_and(|gid| peer.in_group(gid))
         });
-    if !may && !(peer.roles.viewer && known.is_none()) {
+    let told_what_exists = peer.roles.viewer && known.is_none();
+    if !may && !told_what_exists {
         // Who may not see policies does not learn which agents there are.
         return Err(Problem::new(
             ErrorCode::Denied,

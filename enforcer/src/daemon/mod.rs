@@ -14,6 +14,7 @@
 mod canary;
 mod clock;
 mod core;
+mod digests;
 mod launch;
 mod names;
 mod policies;
@@ -23,9 +24,8 @@ mod service;
 mod store;
 
 use std::{
-    collections::BTreeSet,
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -120,7 +120,7 @@ fn start(config: DaemonConfig) -> Result<Arc<Core>> {
         }
     );
     let learner = Arc::new(Learner::new(pins.map("LEARN")?)?);
-    let mut names = Names::open(&config.names_dir()).context("names of earlier generations")?;
+    let names = Names::open(&config.names_dir()).context("names of earlier generations")?;
     let maps = PolicyMaps::open(&pins)?;
     let mut policies = Policies::open(
         maps,
@@ -133,29 +133,33 @@ fn start(config: DaemonConfig) -> Result<Arc<Core>> {
     let canary = canary::tables(&learner).context("the canary's policy")?;
     policies.set_canary(&canary)?;
     let host = this_host().context("this host's names")?;
-    let sessions = stored_agents(&run_dir).context("stored sessions")?;
-    let applied = policies
-        .begin(&config.policy_dir(), &sessions, &mut names)
-        .context("the policies to begin with")?;
-    let generation = policies.generation();
     let core = Core::new(config, host, pins, learner, policies, names)
         .context("sessions of earlier daemons")?;
+    begin(&core).context("the policies to begin with")?;
+    let core = Arc::new(core);
+    let policies = core
+        .policies()
+        .agents()
+        .map(|(_, agent)| agent.policy().clone())
+        .collect();
+    digests::read(&core, policies);
+    Ok(core)
+}
+
+fn begin(core: &Core) -> Result<()> {
+    let mut policies = core.policies();
+    let applied = policies.begin(
+        &core.config.policy_dir(),
+        &core.busy_agents(),
+        &|generation, agents| core.names().add(generation, agents),
+    )?;
     let by = By {
         uid: 0,
         name: names::user_name(0),
         pid: std::process::id(),
     };
-    core.post_applied(applied, generation, &by);
-    Ok(Arc::new(core))
-}
-
-/// Agent slots of sessions that an earlier daemon of this boot left: they are not given to others.
-fn stored_agents(run_dir: &Path) -> io::Result<BTreeSet<u32>> {
-    let registry: Option<crate::session::Registry> = store::read(&run_dir.join("sessions.json"))?;
-    Ok(registry
-        .iter()
-        .flat_map(|registry| registry.living().map(|entry| entry.agent_slot))
-        .collect())
+    core.post_applied(applied, policies.generation(), &by);
+    Ok(())
 }
 
 fn start_pump(core: &Arc<Core>, stop: Arc<AtomicBool>) -> Result<thread::JoinHandle<()>> {

@@ -22,11 +22,7 @@ use enforcer_common::{
 use enforcer_policy::{Audit, Cells, Mode, OnAuditFailure, Policy, Tables, check, compile, plan};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    clock,
-    names::{AgentNames, Names},
-    store,
-};
+use super::{clock, names::AgentNames, store};
 use crate::{
     control::{
         api::{
@@ -86,6 +82,10 @@ pub struct Applied {
     /// SHA-256 of its policy's text with its includes, while it is in force.
     pub sha256: Option<[u8; 32]>,
 }
+
+/// Stores what a generation's numbers will mean; held no longer than that, since whoever reads
+/// events needs the names too.
+pub type StoreNames<'a> = &'a dyn Fn(u32, Vec<AgentNames>) -> io::Result<()>;
 
 /// The policies in force, and the way to change them. One at a time: whoever holds it applies.
 pub struct Policies {
@@ -162,7 +162,7 @@ impl Policies {
         &mut self,
         folder: &Path,
         busy: &BTreeSet<u32>,
-        names: &mut Names,
+        store_names: StoreNames<'_>,
     ) -> Result<Vec<Applied>, Problem> {
         let stored = store::read::<Accepted>(&self.accepted)
             .map_err(|error| internal(format!("{}: {error}", self.accepted.display())))?;
@@ -191,7 +191,7 @@ impl Policies {
                 }
             }
         }
-        self.put_in_force(good, &[], busy, names)
+        self.put_in_force(good, &[], busy, store_names)
     }
 
     /// What applying `request` would change.
@@ -217,7 +217,7 @@ impl Policies {
         &mut self,
         request: &PolicyRequest,
         busy: &BTreeSet<u32>,
-        names: &mut Names,
+        store_names: StoreNames<'_>,
     ) -> Result<(PolicyOutcome, Vec<Applied>), Problem> {
         if request
             .expected_generation
@@ -240,7 +240,7 @@ impl Policies {
                 Vec::new(),
             ));
         }
-        let mut applied = self.put_in_force(prepared, &removed, busy, names)?;
+        let mut applied = self.put_in_force(prepared, &removed, busy, store_names)?;
         applied.extend(removed.into_iter().map(|agent| Applied {
             agent,
             in_force: false,
@@ -328,7 +328,7 @@ impl Policies {
         prepared: Vec<Prepared>,
         removed: &[String],
         busy: &BTreeSet<u32>,
-        names: &mut Names,
+        store_names: StoreNames<'_>,
     ) -> Result<Vec<Applied>, Problem> {
         let generation = self.generation + 1;
         let slots = self.slots_with(&prepared, removed, busy)?;
@@ -350,7 +350,7 @@ impl Policies {
             agents.insert(name, Arc::new(agent));
         }
         let before = std::mem::replace(&mut self.agents, agents);
-        if let Err(problem) = self.commit(generation, &slots, names) {
+        if let Err(problem) = self.commit(generation, &slots, store_names) {
             self.agents = before;
             let _ = self.maps.sweep(); // what stays behind is swept with the next generation
             return Err(problem);
@@ -362,7 +362,7 @@ impl Policies {
         &mut self,
         generation: u32,
         slots: &BTreeMap<String, u32>,
-        names: &mut Names,
+        store_names: StoreNames<'_>,
     ) -> Result<(), Problem> {
         let failed = |what: &str| {
             let what = what.to_owned();
@@ -373,9 +373,7 @@ impl Policies {
             }
         };
         store::write(&self.slots_file, slots).map_err(failed("the agents' slots"))?;
-        names
-            .add(generation, self.names())
-            .map_err(failed("the generation's names"))?;
+        store_names(generation, self.names()).map_err(failed("the generation's names"))?;
         let before = store::read::<Accepted>(&self.accepted).ok().flatten();
         let accepted = Accepted {
             generation,

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     io,
     sync::{
         Arc,
@@ -37,14 +37,17 @@ use super::{
 use crate::{
     kernel::{KernelError, load::Pins, ring::Ring},
     record::{
-        Event, Filter, Log,
+        Event, Filter, Log, LogError,
         ocsf::{Loss, Place, Recorder, loss},
         read,
     },
 };
 
-/// Events of a batch, from both rings.
+/// Events of a batch, from each ring.
 const BATCH: usize = 4096;
+/// Records among which are all whose events were not released: a batch of each ring, and as many
+/// of the daemon's own.
+const UNRELEASED: usize = 4 * BATCH;
 /// How long the reader rests when nothing is to be read: what is not a denial waits this long.
 const REST_MS: u16 = 10;
 /// The same while no session lives.
@@ -63,8 +66,20 @@ pub struct Pump {
     recorder: Recorder,
     /// Sequence numbers that an earlier daemon wrote without giving their room back.
     written: HashSet<u64>,
+    /// Denials that were read and wait for what came before them, each with the position after it.
+    held: VecDeque<(Event, u64)>,
+    /// Position in the ring for denials after the last one that did not wait.
+    denials_done: u64,
     accounted: Accounted,
     rests: u32,
+}
+
+/// Events that are written together.
+struct Batch {
+    /// In the order of their sequence numbers.
+    events: Vec<Event>,
+    /// How many could not be read.
+    undecodable: u64,
 }
 
 /// Losses that the log has been told of.
@@ -72,7 +87,6 @@ pub struct Pump {
 struct Accounted {
     denials: u64,
     events: u64,
-    undecodable: u64,
     until_ns: u64,
 }
 
@@ -94,7 +108,7 @@ impl Pump {
         };
         read::resume(&folder, &mut recorder).map_err(|e| failed(&folder, e))?;
         let (latest, _) =
-            read::tail(&folder, 2 * BATCH, &Filter::default()).map_err(|e| failed(&folder, e))?;
+            read::tail(&folder, UNRELEASED, &Filter::default()).map_err(|e| failed(&folder, e))?;
         let boot = format!("{}:", recorder.host().boot_id);
         let written = latest
             .iter()
@@ -104,8 +118,11 @@ impl Pump {
             .map_err(KernelError::io(core.config.accounted_file()))?
             .unwrap_or_default();
         core.log().path = log.segment().display().to_string();
+        let denials = Ring::new(pins.map("DENIALS")?, "DENIALS", DENIALS_BYTES)?;
         Ok(Self {
-            denials: Ring::new(pins.map("DENIALS")?, "DENIALS", DENIALS_BYTES)?,
+            denials_done: denials.position(),
+            held: VecDeque::new(),
+            denials,
             events: Ring::new(pins.map("EVENTS")?, "EVENTS", EVENTS_BYTES)?,
             core,
             log,
@@ -132,7 +149,10 @@ impl Pump {
 
     /// Moves one batch; false when there was nothing to move.
     fn turn(&mut self, stop: &AtomicBool) -> bool {
-        let events = self.collect();
+        let Batch {
+            events,
+            undecodable,
+        } = self.collect();
         let mut records = Vec::with_capacity(events.len());
         for event in &events {
             self.core.observe(event);
@@ -141,59 +161,64 @@ impl Pump {
                 records.push(record);
             }
         }
-        let accounted = self.account(&mut records);
+        let accounted = self.account(undecodable, &mut records);
         records.append(&mut self.core.take_posted());
-        if records.is_empty() && events.is_empty() {
-            self.events.release(); // what was passed over
-            self.denials.release();
-            return false;
+        let moved = !records.is_empty() || !events.is_empty();
+        if !records.is_empty() {
+            self.write(records, stop);
         }
-        self.write(&records, stop);
-        self.denials.release();
-        self.events.release();
+        self.denials.release(self.denials_done);
+        self.events.release(self.events.position());
         if accounted != self.accounted {
             self.accounted = accounted;
             if let Err(error) = store::write(&self.core.config.accounted_file(), &accounted) {
                 tracing::warn!(%error, "a loss may be told of twice");
             }
         }
-        true
+        moved
     }
 
-    /// What waits, in the order of its sequence numbers. Denials are read first: whatever came
-    /// before a denial on its own task is then in the other ring already, so that ancestors are
-    /// known before their descendants' records are made.
-    fn collect(&mut self) -> Vec<Event> {
-        let (mut events, mut undecodable) = (Vec::new(), 0);
+    /// What waits, in the order of its sequence numbers, and so that ancestors come before their
+    /// descendants: denials are read first, so that whatever came before one on its own task is in
+    /// the other ring by then; when that ring holds more than a batch, later denials are held back.
+    fn collect(&mut self) -> Batch {
+        let mut undecodable = 0;
         let written = &self.written;
-        let mut take = |bytes: &[u8]| match Event::decode(bytes) {
-            Ok(event) if written.contains(&event.head.sequence) => {}
-            Ok(event) => events.push(event),
+        let mut decode = |bytes: &[u8]| match Event::decode(bytes) {
+            Ok(event) if written.contains(&event.head.sequence) => None,
+            Ok(event) => Some(event),
             Err(error) => {
                 tracing::error!(%error, "an event cannot be read");
                 undecodable += 1;
+                None
             }
         };
-        self.denials.read(BATCH / 2, &mut take);
-        // The other ring is read whole, for the reason above.
-        self.events.read(usize::MAX, &mut take);
-        self.accounted.undecodable += undecodable;
-        if undecodable > 0 {
-            let now = clock::boot_ns();
-            self.core.post(loss(
-                self.recorder.host(),
-                &Loss {
-                    time_ns: now,
-                    place: Place::Decoding,
-                    count: undecodable,
-                    sequences: None,
-                    from_ns: self.accounted.until_ns,
-                    until_ns: now,
-                },
-            ));
+        let held = &mut self.held;
+        self.denials.read(BATCH - held.len(), |bytes, end| {
+            if let Some(event) = decode(bytes) {
+                held.push_back((event, end));
+            }
+        });
+        let mut events = Vec::new();
+        let count = self
+            .events
+            .read(BATCH, |bytes, _| events.extend(decode(bytes)));
+        let newest = events.iter().map(|event| event.head.sequence).max();
+        let may_go = |denial: &Event| {
+            count < BATCH || newest.is_some_and(|newest| denial.head.sequence < newest)
+        };
+        while let Some((denial, end)) = held.pop_front_if(|(denial, _)| may_go(denial)) {
+            events.push(denial);
+            self.denials_done = end;
+        }
+        if held.is_empty() {
+            self.denials_done = self.denials.position();
         }
         events.sort_by_key(|event| event.head.sequence);
-        events
+        Batch {
+            events,
+            undecodable,
+        }
     }
 
     /// Allowed execs are reported by the kernel for ancestry's sake even where the agent's policy
@@ -209,12 +234,22 @@ impl Pump {
         }
     }
 
-    /// Adds a record for each loss that the kernel has counted and the log does not tell of yet.
-    fn account(&mut self, records: &mut Vec<Value>) -> Accounted {
+    /// Adds a record for each loss that the log does not tell of yet: what the kernel counted, and
+    /// what could not be read.
+    fn account(&mut self, undecodable: u64, records: &mut Vec<Value>) -> Accounted {
         let now = clock::boot_ns();
-        let mut told = Accounted {
-            until_ns: now,
-            ..self.accounted
+        let mut told = self.accounted;
+        let before = records.len();
+        let mut tell = |place, count| {
+            let gap = Loss {
+                time_ns: now,
+                place,
+                count,
+                sequences: None,
+                from_ns: self.accounted.until_ns,
+                until_ns: now,
+            };
+            records.push(loss(self.recorder.host(), &gap));
         };
         let lost = [
             (
@@ -224,53 +259,39 @@ impl Pump {
             ),
             (Place::EventsRing, Counter::EventsDropped, &mut told.events),
         ];
-        let before = records.len();
         for (place, which, told) in lost {
             let counted = counter(&self.core, which);
             if counted > *told {
-                let gap = Loss {
-                    time_ns: now,
-                    place,
-                    count: counted - *told,
-                    sequences: None,
-                    from_ns: self.accounted.until_ns,
-                    until_ns: now,
-                };
-                records.push(loss(self.recorder.host(), &gap));
+                tell(place, counted - *told);
                 *told = counted;
             }
         }
-        let gaps = records.len() - before;
-        if gaps == 0 {
-            return self.accounted;
+        if undecodable > 0 {
+            tell(Place::Decoding, undecodable);
         }
-        self.core.log().gaps += u64::try_from(gaps).unwrap_or_default();
+        let gaps = records.len() - before;
+        if gaps > 0 {
+            told.until_ns = now;
+            self.core.log().gaps += u64::try_from(gaps).unwrap_or_default();
+        }
         told
     }
 
-    /// Writes until it is durable. Only a daemon that stops gives up: the events then stay in the
+    /// Writes until it is durable. A record that has no form in the log is told of as lost; whatever
+    /// else fails is tried again. Only a daemon that stops gives up: the events then stay in the
     /// rings for the next one, since their room is not given back.
-    fn write(&mut self, records: &[Value], stop: &AtomicBool) {
+    fn write(&mut self, mut records: Vec<Value>, stop: &AtomicBool) {
         loop {
-            match self.log.append(records) {
-                Ok(_) => {
-                    let mut state = self.core.log();
-                    state.records_written += u64::try_from(records.len()).unwrap_or_default();
-                    state.path = self.log.segment().display().to_string();
-                    state.last_error = None;
-                    return;
+            match self.log.append(&records) {
+                Ok(_) => return self.note_written(records.len()),
+                Err(LogError::Record { index, source }) => {
+                    tracing::error!(%source, "a record cannot be written");
+                    records[index] = self.lost_record();
+                    continue;
                 }
-                Err(error) => {
-                    let text = error.to_string();
-                    let mut state = self.core.log();
-                    if state.last_error.as_deref() != Some(&text) {
-                        tracing::error!(%error, "the log cannot be written; events wait in the kernel");
-                    }
-                    state.last_error = Some(text);
-                }
+                Err(error) => self.note_failed(&error),
             }
             if stop.load(Ordering::Acquire) {
-                // Leaving here without releasing keeps the events.
                 tracing::error!(
                     records = records.len(),
                     "stopping with events unwritten: they wait in the kernel"
@@ -279,6 +300,35 @@ impl Pump {
             }
             thread::sleep(RETRY);
         }
+    }
+
+    fn lost_record(&self) -> Value {
+        let now = clock::boot_ns();
+        let gap = Loss {
+            time_ns: now,
+            place: Place::Daemon,
+            count: 1,
+            sequences: None,
+            from_ns: now,
+            until_ns: now,
+        };
+        loss(self.recorder.host(), &gap)
+    }
+
+    fn note_written(&self, records: usize) {
+        let mut state = self.core.log();
+        state.records_written += u64::try_from(records).unwrap_or_default();
+        state.path = self.log.segment().display().to_string();
+        state.last_error = None;
+    }
+
+    fn note_failed(&self, error: &LogError) {
+        let text = error.to_string();
+        let mut state = self.core.log();
+        if state.last_error.as_deref() != Some(&text) {
+            tracing::error!(%error, "the log cannot be written; events wait in the kernel");
+        }
+        state.last_error = Some(text);
     }
 
     fn rest(&mut self) {

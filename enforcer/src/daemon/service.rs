@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::spawn_blocking};
 use super::{
     canary,
     core::{Core, counter},
-    launch,
+    digests, launch,
     names::user_name,
     posture::posture,
 };
@@ -116,8 +116,7 @@ impl Service for Control {
                     )
                     .hint("`enforcer doctor` says what to do"));
                 }
-                let terms = launch::terms(core, &asking, &request.agent)?;
-                launch::begin(core, terms, request, asking.pid, asking.uid)
+                launch::launch(core, &asking, request)
             })
             .await?;
         tokio::spawn(launch::watch_pending(
@@ -215,19 +214,21 @@ fn status(core: &Core) -> Status {
     }
 }
 
-fn apply(core: &Core, request: &PolicyRequest, by: &By) -> Answer<PolicyOutcome> {
+fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOutcome> {
     let Some(mut policies) = core.try_policies() else {
         return Err(
             Problem::new(ErrorCode::Conflict, "another policy change is under way")
                 .hint("wait for it to end, then plan again"),
         );
     };
-    let busy = core.busy_agents();
-    let result = policies.apply(request, &busy, &mut core.names());
+    let result = policies.apply(request, &core.busy_agents(), &|generation, agents| {
+        core.names().add(generation, agents)
+    });
     let generation = policies.generation();
-    drop(policies);
     match result {
         Ok((outcome, applied)) => {
+            let in_force = applied.iter().filter_map(|one| policies.agent(&one.agent));
+            digests::read(core, in_force.map(|agent| agent.policy().clone()).collect());
             core.post_applied(applied, generation, by);
             Ok(outcome)
         }

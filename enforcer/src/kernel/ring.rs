@@ -78,9 +78,9 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Looks at up to `limit` events that wait, oldest first. They stay in the ring until
-    /// [`Self::release`].
-    pub fn read(&mut self, limit: usize, mut take: impl FnMut(&[u8])) -> usize {
+    /// Looks at up to `limit` events that wait, oldest first, each with the position after it. They
+    /// stay in the ring until [`Self::release`].
+    pub fn read(&mut self, limit: usize, mut take: impl FnMut(&[u8], u64)) -> usize {
         let produced = self.producer_position().load(Ordering::Acquire);
         let mut count = 0;
         while count < limit && self.read < produced {
@@ -89,18 +89,26 @@ impl Ring {
                 break;
             }
             let bytes = u64::from(length & !(BUSY | DISCARDED));
+            self.read += (HEADER + bytes).next_multiple_of(8);
             if length & DISCARDED == 0 {
-                take(self.data(at, bytes as usize));
+                take(self.data(at, bytes as usize), self.read);
                 count += 1;
             }
-            self.read += (HEADER + bytes).next_multiple_of(8);
         }
         count
     }
 
-    /// Gives the room of everything that was looked at back to the kernel.
-    pub fn release(&mut self) {
-        self.consumer_position().store(self.read, Ordering::Release);
+    /// Position after everything that was looked at.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.read
+    }
+
+    /// Gives the room of everything before `position` back to the kernel. What was looked at beyond
+    /// it stays.
+    pub fn release(&mut self, position: u64) {
+        self.consumer_position()
+            .store(position.min(self.read), Ordering::Release);
     }
 
     /// Waits until there are events, or `milliseconds` have passed; true when there are.
