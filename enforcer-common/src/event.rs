@@ -58,6 +58,24 @@ kinds! {
     SessionStart = 8, "session-start";
     /// A session's last task ended: no body.
     SessionEnd = 9, "session-end";
+    /// Looking into or controlling another process (ptrace and what asks as it does): [`Other`]. Only denials.
+    Trace = 10, "trace";
+    /// Sending a signal: [`Other`]. Only denials.
+    Signal = 11, "signal";
+    /// The bpf(2) system call: [`Other`]. Only denials.
+    Bpf = 12, "bpf";
+    /// Changing mounts: [`Other`]. Only denials.
+    Mount = 13, "mount";
+    /// Making a user namespace: [`Other`]. Only denials.
+    UserNamespace = 14, "user-namespace";
+    /// Receiving an open socket from another process: [`Other`]. Only denials.
+    Receive = 15, "receive";
+    /// Opening performance events: [`Other`]. Only denials.
+    Perf = 16, "perf-event";
+    /// Bringing code or data into the kernel: modules, kexec, firmware: [`Other`]. Only denials.
+    KernelLoad = 17, "kernel-load";
+    /// Making a network interface (tun, tap): [`Other`]. Only denials.
+    Interface = 18, "interface";
 }
 
 /// What every event begins with.
@@ -179,4 +197,16 @@ pub struct Socket {
     pub protocol: u32,
     /// Explicit padding, always 0.
     pub pad: u32,
+}
+
+/// Body of the kinds that have no object of their own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Other {
+    /// What every event has.
+    pub header: Header,
+    /// Thread group id of the process that was acted on; 0 = none, or not known.
+    pub target_tgid: u32,
+    /// A number that the hook was given: signal, bpf(2) command, ptrace access mode, socket family...
+    pub detail: u32,
 }

@@ -11,9 +11,36 @@ pub const HOOKS: &[&str] = &[
     "socket_create",
     "socket_connect",
     "socket_sendmsg",
+    "file_receive",
     "unix_stream_connect",
     "unix_may_send",
+    "ptrace_access_check",
+    "ptrace_traceme",
+    "task_kill",
+    "bpf",
+    "perf_event_open",
+    "sb_mount",
+    "sb_umount",
+    "sb_remount",
+    "sb_pivotroot",
+    "move_mount",
+    "userns_create",
+    "kernel_load_data",
+    "kernel_read_file",
+    "kernel_module_request",
+    "tun_dev_create",
     "bprm_check_security",
     "bprm_committed_creds",
     "bprm_creds_for_exec",
 ];
+
+/// Hooks that only kernels before 6.5 need: there, splice(2) and sendfile(2) reach a socket without
+/// `socket_sendmsg` (`sock_sendpage`). They cost every read and write of the host, so no other kernel
+/// has them attached.
+pub const HOOKS_BEFORE_6_5: &[&str] = &["file_permission"];
+
+/// The hooks that a kernel of this version (major, minor) needs, in the order of attaching.
+pub fn hooks_of(version: (u32, u32)) -> impl Iterator<Item = &'static str> {
+    let old: &[&str] = if version < (6, 5) { HOOKS_BEFORE_6_5 } else { &[] };
+    old.iter().chain(HOOKS).copied()
+}

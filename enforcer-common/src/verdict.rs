@@ -96,4 +96,8 @@ reasons! {
     Enrolled = 16, "enrolled";
     /// The last task of a session ended.
     SessionEnded = 17, "session-ended";
+    /// The process that was acted on is not in the same session.
+    TargetOutsideSession = 18, "target-outside-session";
+    /// No agent may do this, whatever its policy.
+    NeverAllowed = 19, "never-allowed";
 }

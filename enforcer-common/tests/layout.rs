@@ -4,7 +4,7 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use enforcer_common::{
-    event::{Connect, Exec, Header, Kind, Socket, Unix},
+    event::{Connect, Exec, Header, Kind, Other, Socket, Unix},
     label::{AgentParams, Label, Pending, Session},
     maps::Counter,
     object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
@@ -59,6 +59,7 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
         }
         Unix: 216, 8 { header @ 0 + 80, peer @ 80 + 136 }
         Socket: 96, 8 { header @ 0 + 80, family @ 80 + 4, kind @ 84 + 4, protocol @ 88 + 4, pad @ 92 + 4 }
+        Other: 88, 8 { header @ 0 + 80, target_tgid @ 80 + 4, detail @ 84 + 4 }
         Exec: 1160, 8 {
             header @ 0 + 80, file @ 80 + 16, stamp @ 96 + 24, argc @ 120 + 4, level @ 124 + 2,
             flags @ 126 + 2, path_len @ 128 + 2, argv_len @ 130 + 2, pad @ 132 + 4,
@@ -125,4 +126,13 @@ fn an_abstract_name_keeps_its_length_and_refuses_what_the_kernel_refuses() {
     assert_eq!(UnixKey::abstract_name(b""), None);
     assert!(UnixKey::abstract_name(&[b'a'; 107]).is_some());
     assert_eq!(UnixKey::abstract_name(&[b'a'; 108]), None);
+}
+
+#[test]
+fn every_hook_is_attached_once_and_old_kernels_get_more() {
+    let new: Vec<_> = enforcer_common::hooks::hooks_of((6, 12)).collect();
+    let old: Vec<_> = enforcer_common::hooks::hooks_of((6, 1)).collect();
+    assert!(!new.contains(&"file_permission") && old.contains(&"file_permission"));
+    assert!(new.iter().all(|hook| old.contains(hook)));
+    assert_eq!(old.iter().collect::<std::collections::BTreeSet<_>>().len(), old.len());
 }

@@ -9,8 +9,9 @@ use enforcer_common::{
 };
 
 use crate::{
+    arch::eperm,
     label::Acting,
-    maps::{ADDRESSES, EXECUTABLES, PORTS, UNIX_PEERS, typed},
+    maps::{ADDRESSES, EXECUTABLES, LABELS, PORTS, UNIX_PEERS, typed},
 };
 
 /// What the policy says of an action.
@@ -107,6 +108,22 @@ pub fn unix_peer(acting: &Acting, peer: &UnixKey) -> Finding {
     }
 }
 
+/// Judges what no rule can allow.
+#[inline(always)]
+pub fn never(acting: &Acting) -> Finding {
+    Finding::of(acting.fault.unwrap_or(Reason::NeverAllowed))
+}
+
+/// Judges acting on another task, by its address: the session's own are its own business.
+#[inline(always)]
+pub fn other_task(acting: &Acting, task: u64) -> Finding {
+    // SAFETY: the value is looked at at once; `session` is written once, before the task runs.
+    match unsafe { LABELS.get(task) } {
+        Some(label) if label.session == acting.session => Finding::of(Reason::RuleAllows),
+        _ => Finding::of(Reason::TargetOutsideSession),
+    }
+}
+
 /// The verdict that a finding means for this agent's mode.
 #[inline(always)]
 pub fn verdict(acting: &Acting, finding: Finding) -> Verdict {
@@ -114,6 +131,15 @@ pub fn verdict(acting: &Acting, finding: Finding) -> Verdict {
         Reason::RuleAllows => Verdict::Allow,
         _ if acting.enforces() => Verdict::Deny,
         _ => Verdict::WouldDeny,
+    }
+}
+
+/// The answer to a question that attempts nothing: given, and not reported.
+#[inline(always)]
+pub fn quietly(acting: &Acting, finding: Finding) -> i32 {
+    match verdict(acting, finding) {
+        Verdict::Deny => eperm(),
+        Verdict::Allow | Verdict::WouldDeny => 0,
     }
 }
 

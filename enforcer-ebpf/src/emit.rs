@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::ring_buf::RingBufEntry,
 };
 use enforcer_common::{
-    event::{Header, Kind},
+    event::{Header, Kind, Other},
     label::Label,
     maps::Counter,
     permit::NO_CELL,
@@ -47,6 +47,27 @@ pub fn conclude<T: 'static>(
         return GO_ON;
     }
     conclude_reported(acting, kind, finding, verdict, fill).1
+}
+
+/// As [`conclude`], for what has no object of its own and is not reported when it is allowed.
+#[inline(always)]
+pub fn conclude_other(
+    acting: &Acting,
+    kind: Kind,
+    finding: Finding,
+    target_tgid: u32,
+    detail: u32,
+) -> i32 {
+    if finding.reason as u8 == Reason::RuleAllows as u8 {
+        return GO_ON;
+    }
+    conclude(acting, kind, finding, |event: *mut Other| {
+        // SAFETY: the reservation is as large as the type.
+        unsafe {
+            (*event).target_tgid = target_tgid;
+            (*event).detail = detail;
+        }
+    })
 }
 
 /// As [`conclude`], for what is always reported; gives the event's sequence number with it.

@@ -1,43 +1,165 @@
-//! `demo`: a real agent held to its allowlists in the test VM, attempt by attempt.
+//! `demo`: a real agent held to its allowlists, attempt by attempt.
+//!
+//! It makes network namespaces, a service and a group, and puts a policy in force. So it runs in a test VM, unless it
+//! is told to run here and this host really enforces.
 
 use std::fs;
-use std::process::ExitCode;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::Args;
 
-use crate::vm::{self, Arguments, End};
+use crate::command::{command, exists, output};
+use crate::vm::{self, End};
 use crate::{build, workspace};
 
-/// The program that plays the servers, starts the agent and checks what came of every attempt.
-const PROGRAM: [&str; 2] = ["/usr/bin/python3", "/src/tests/demo/run.py"];
+/// The program that plays the servers, starts the agent and checks what came of every attempt; under the workspace.
+const PROGRAM: &str = "tests/demo/run.py";
+/// Where the VM has the workspace, and where the product's policies are installed.
+const GUEST_WORKSPACE: &str = "/src";
+const GUEST_POLICY: &str = "/usr/share/enforcer/policies/coding-agent.toml";
+/// Where the guest leaves things for the host.
+const GUEST_RESULTS: &str = "/results";
+const RECORDS: &str = "records.jsonl";
+const SUMMARY: &str = "summary";
+/// Far beyond what a slow machine needs.
+const TIME_LIMIT: u64 = 900;
 
-/// Runs the demonstration and keeps its audit records in `target/demo/records.jsonl`.
-pub fn run() -> Result<ExitCode> {
-    let enforcer = build::product(false)?;
-    let arguments = Arguments {
-        systemd: true,
-        command: PROGRAM.map(str::to_owned).to_vec(),
-        ..Arguments::default()
-    };
-    let outcome = vm::boot(
-        &arguments,
-        Some(&enforcer),
-        &[],
-        Box::new(std::io::stdout()),
-    )?;
-    match outcome.end {
-        End::Exit(0) => keep_records(&outcome)?,
-        // What is there is kept to look at; the exit status tells already that something went wrong.
-        End::Exit(_) | End::TimedOut | End::Died => drop(keep_records(&outcome)),
-    }
-    Ok(vm::exit_code(&outcome))
+/// Arguments of `demo`.
+#[derive(Args, Default)]
+pub struct Arguments {
+    /// Run on this host, where an enforcer daemon must be enforcing, instead of in a test VM
+    #[arg(long)]
+    here: bool,
 }
 
-fn keep_records(outcome: &vm::Outcome) -> Result<()> {
-    let kept = workspace::target().join("demo/records.jsonl");
-    fs::create_dir_all(kept.parent().expect("the records stand in a directory"))?;
-    fs::copy(outcome.results.join("records.jsonl"), &kept)
-        .context("the demonstration left no records")?;
-    eprintln!("demo: audit records in {}", kept.display());
-    Ok(())
+/// Runs the demonstration as without arguments.
+pub fn run() -> Result<ExitCode> {
+    run_verb(&Arguments::default())
+}
+
+/// Runs the demonstration and keeps its audit records in `target/demo/records.jsonl`.
+pub fn run_verb(arguments: &Arguments) -> Result<ExitCode> {
+    let enforcer = build::product(false)?;
+    fs::create_dir_all(kept())?;
+    let (ended, results) = if arguments.here {
+        here(&enforcer)?
+    } else {
+        in_a_vm(&enforcer)?
+    };
+    conclude(ended, &results)
+}
+
+/// Why it is not run here, then the VM; gives how the program ended and where it left what.
+fn in_a_vm(enforcer: &Path) -> Result<(ExitCode, PathBuf)> {
+    if is_enforcing(enforcer) {
+        eprintln!("demo: in a test VM, though this host enforces (--here runs it on this host)");
+    } else {
+        eprintln!("demo: in a test VM, as `enforcer doctor` says that this host does not enforce");
+    }
+    let program = Path::new(GUEST_WORKSPACE).join(PROGRAM);
+    let arguments = vm::Arguments {
+        systemd: true,
+        time_limit: Some(TIME_LIMIT),
+        command: words(&program, GUEST_POLICY, Path::new(GUEST_RESULTS)),
+        ..vm::Arguments::default()
+    };
+    let outcome = vm::boot(&arguments, Some(enforcer), &[], Box::new(std::io::stdout()))?;
+    if !matches!(outcome.end, End::Exit(_)) {
+        eprintln!("demo: did not come to its end");
+    }
+    Ok((vm::exit_code(&outcome), outcome.results))
+}
+
+fn here(enforcer: &Path) -> Result<(ExitCode, PathBuf)> {
+    if !is_enforcing(enforcer) {
+        bail!(
+            "this host does not enforce; `enforcer doctor` tells why. Without --here, a test VM is used:\n  \
+             cargo xtask demo"
+        );
+    }
+    let root = workspace::root();
+    let policy = root.join("policies/coding-agent.toml");
+    let words = words(&root.join(PROGRAM), &policy.display().to_string(), &kept());
+    let status = command(&words[0])
+        .args(&words[1..])
+        .status()
+        .context("cannot run python3")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok((code.map_or(ExitCode::FAILURE, ExitCode::from), kept()))
+}
+
+fn words(program: &Path, policy: &str, results: &Path) -> Vec<String> {
+    let path = |path: PathBuf| path.display().to_string();
+    let mut words = vec![
+        "/usr/bin/python3".to_owned(),
+        "-B".to_owned(),
+        path(program.to_path_buf()),
+        "--policy".to_owned(),
+        policy.to_owned(),
+        "--records".to_owned(),
+        path(results.join(RECORDS)),
+        "--summary".to_owned(),
+        path(results.join(SUMMARY)),
+    ];
+    if std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+    {
+        words.push("--colour".to_owned());
+    }
+    words
+}
+
+/// Whether a daemon enforces on this host: the kernel denied its canary.
+fn is_enforcing(enforcer: &Path) -> bool {
+    let doctor = Command::new(enforcer)
+        .arg("doctor")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    doctor.is_ok_and(|status| status.success())
+}
+
+/// Keeps the records, checks their form and says the last line.
+fn conclude(ended: ExitCode, results: &Path) -> Result<ExitCode> {
+    let records = kept().join(RECORDS);
+    let left = results.join(RECORDS);
+    if !left.exists() {
+        // It has said itself why it could not go on.
+        return Ok(ended);
+    }
+    if left != records {
+        fs::copy(&left, &records).context("the records cannot be kept")?;
+    }
+    let well_formed = check_form(&records)?;
+    let root = workspace::root();
+    let shown = records.strip_prefix(&root).unwrap_or(&records);
+    let summary = fs::read_to_string(results.join(SUMMARY)).unwrap_or_default();
+    println!("\n{summary} in {}", shown.display());
+    Ok(if well_formed {
+        ended
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Has the records checked against the schema, where the checker lies beside the workspace.
+fn check_form(records: &Path) -> Result<bool> {
+    let checker = workspace::root().join("../shared/tools/ocsf_check.py");
+    if !checker.exists() || !exists("python3") {
+        return Ok(true);
+    }
+    let checked = output(command("python3").arg(&checker).arg(records));
+    match &checked {
+        Ok(said) => println!("Checked against the schema of OCSF: {}", said.trim_end()),
+        Err(faults) => eprintln!("demo: the records do not follow OCSF: {faults:#}"),
+    }
+    Ok(checked.is_ok())
+}
+
+fn kept() -> PathBuf {
+    workspace::target().join("demo")
 }

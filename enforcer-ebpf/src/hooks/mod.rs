@@ -1,7 +1,11 @@
 //! One file a family of hooks. A hook extracts what is acted on and asks `decide`.
 
 mod exec;
+mod kernel_code;
 mod learn;
 mod lineage;
+mod mount;
+mod process;
+mod received;
 mod socket;
 mod unix;

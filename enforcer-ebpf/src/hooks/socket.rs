@@ -239,9 +239,6 @@ fn judge_peer(acting: &Acting, sk: Ptr, family: u16) -> i32 {
     } else {
         AddressKey::v4(sk.load(&SK_DADDR))
     };
-    if port == 0 && address.address == [0; 16] {
-        return GO_ON; // no peer: the kernel itself refuses the message
-    }
     judge(
         acting,
         Kind::SendConnected,
@@ -250,9 +247,48 @@ fn judge_peer(acting: &Acting, sk: Ptr, family: u16) -> i32 {
     )
 }
 
+/// Judges a write to a socket's file, where only the file is known. Its `struct socket` was reached
+/// by a copy, so that the verifier knows no types here: fields are copied, and one that cannot be
+/// read denies.
+#[inline(always)]
+pub fn judge_written(acting: &Acting, socket: Option<Ptr>) -> i32 {
+    let sk = socket.and_then(|socket| socket.read_pointer(&SOCKET_SK));
+    let Some((sk, family)) = sk.and_then(|sk| Some((sk, sk.read::<u16>(&SK_FAMILY)?))) else {
+        return refuse(acting, Kind::SendConnected, Reason::ReadFailed);
+    };
+    if !is_internet(family) {
+        return GO_ON; // unix sockets are judged when they connect; no other kind can be made
+    }
+    match peer_copied(sk, family) {
+        Some((destination, protocol)) => {
+            judge_as(acting, Kind::SendConnected, protocol, destination)
+        }
+        None => refuse(acting, Kind::SendConnected, Reason::ReadFailed),
+    }
+}
+
+#[inline(always)]
+fn peer_copied(sk: Ptr, family: u16) -> Option<(Destination, u16)> {
+    let port = u16::from_be(sk.read(&SK_DPORT)?);
+    let address = if family == AF_INET6 {
+        AddressKey::v6(sk.read(&SK_V6_DADDR)?)
+    } else {
+        AddressKey::v4(sk.read(&SK_DADDR)?)
+    };
+    Some((Destination { address, port }, sk.read(&SK_PROTOCOL)?))
+}
+
 #[inline(always)]
 fn judge(acting: &Acting, kind: Kind, sk: Ptr, destination: Destination) -> i32 {
-    let protocol: u16 = sk.load(&SK_PROTOCOL);
+    judge_as(acting, kind, sk.load(&SK_PROTOCOL), destination)
+}
+
+#[inline(always)]
+fn judge_as(acting: &Acting, kind: Kind, protocol: u16, destination: Destination) -> i32 {
+    let connected = kind as u8 == Kind::SendConnected as u8;
+    if connected && destination.port == 0 && destination.address.address == [0; 16] {
+        return GO_ON; // no peer: the kernel itself refuses the message
+    }
     let finding = if protocol == TCP as u16 || protocol == UDP as u16 {
         decide::destination(
             acting,
@@ -264,7 +300,7 @@ fn judge(acting: &Acting, kind: Kind, sk: Ptr, destination: Destination) -> i32 
         Finding::of(Reason::SocketKindNotAllowed)
     };
     // A message to an allowed peer is part of a connection that was reported.
-    if kind as u8 == Kind::SendConnected as u8 && finding.reason as u8 == Reason::RuleAllows as u8 {
+    if connected && finding.reason as u8 == Reason::RuleAllows as u8 {
         return GO_ON;
     }
     conclude(acting, kind, finding, |event: *mut Connect| {

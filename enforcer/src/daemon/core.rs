@@ -244,21 +244,13 @@ impl Core {
             self.canary_denials.fetch_add(1, Ordering::AcqRel);
         }
         let id = SessionId(head.session);
-        match head.kind {
-            Kind::SessionStart => {
-                let mut sessions = self.sessions();
-                if sessions.begin(id) {
-                    self.note(&sessions);
-                }
+        if head.kind == Kind::SessionEnd {
+            self.end_session(id);
+        } else if head.kind == Kind::SessionStart {
+            let mut sessions = self.sessions();
+            if sessions.begin(id) {
+                self.note(&sessions);
             }
-            Kind::SessionEnd => self.end_session(id),
-            Kind::Exec
-            | Kind::Connect
-            | Kind::Send
-            | Kind::SendConnected
-            | Kind::Unix
-            | Kind::Socket
-            | Kind::Fork => {}
         }
     }
 

@@ -47,7 +47,7 @@ use crate::{
         load::{Opened, Pins},
         tables::PolicyMaps,
     },
-    posture::{BPFFS, CheckState, Host},
+    posture::{BPFFS, CheckState, Host, OLDEST_KERNEL},
     record::{
         Log,
         log::SEGMENT_BYTES,
@@ -79,12 +79,13 @@ pub fn run(config: DaemonConfig) -> Result<()> {
 async fn run_until_told(config: DaemonConfig) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Host::read().can_enforce()?;
+    let kernel = Host::read();
+    kernel.can_enforce()?;
     mount_bpffs()?;
     // The socket comes first: it is the lock that keeps a second daemon out.
     let socket = ControlSocket::bind(&config.socket)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let core = start(config)?;
+    let core = start(config, kernel.version().unwrap_or(OLDEST_KERNEL))?;
     let writer = start_pump(&core, stop.clone())?;
     tell_lifecycle(&core, Lifecycle::Start);
     let service = Arc::new(Control(core.clone()));
@@ -106,11 +107,11 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     Ok(())
 }
 
-fn start(config: DaemonConfig) -> Result<Arc<Core>> {
+fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
     let run_dir = config.run_dir();
     store::make_folder(&config.state_dir, 0o700)
         .with_context(|| config.state_dir.display().to_string())?;
-    let (pins, opened) = Pins::open(&config.pin_dir)?;
+    let (pins, opened) = Pins::open(&config.pin_dir, kernel)?;
     tracing::info!(
         "{}",
         match opened {

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use enforcer_common::hooks::HOOKS;
-
 use super::core::Core;
 use crate::{
     control::api::{Posture, State},
@@ -15,7 +13,7 @@ use crate::{
 pub fn posture(core: &Core) -> Posture {
     let standing = core.standing();
     let mut checks = Host::read().checks();
-    checks.push(hooks(&core.pins.attached()));
+    checks.push(hooks(core.pins.hooks(), &core.pins.attached()));
     let log = core.log().clone();
     checks.push(match log.last_error {
         None => Check::ok("log", log.path),
@@ -32,8 +30,8 @@ pub fn posture(core: &Core) -> Posture {
     }
 }
 
-fn hooks(attached: &[&str]) -> Check {
-    let missing: Vec<&str> = HOOKS
+fn hooks(needed: &[&'static str], attached: &[&str]) -> Check {
+    let missing: Vec<&str> = needed
         .iter()
         .copied()
         .filter(|hook| !attached.contains(hook))

@@ -21,7 +21,7 @@ use aya::{
         links::{FdLink, PinnedLink},
     },
 };
-use enforcer_common::{fields::FIELDS, hooks::HOOKS};
+use enforcer_common::{fields::FIELDS, hooks::hooks_of};
 use sha2::{Digest, Sha256};
 
 use super::{KernelError, btf};
@@ -62,23 +62,27 @@ pub enum Opened {
 #[derive(Debug)]
 pub struct Pins {
     root: PathBuf,
+    /// The hooks that this kernel needs.
+    hooks: Vec<&'static str>,
 }
 
 impl Pins {
-    /// Makes sure that our programs are attached and pinned below `root`, a folder of bpffs.
+    /// Makes sure that our programs are attached and pinned below `root`, a folder of bpffs, for a
+    /// kernel of this version.
     ///
     /// # Errors
     /// When a kernel field is not known, the verifier refuses a program, or something cannot be
     /// attached or pinned. What was attached before stays.
-    pub fn open(root: &Path) -> Result<(Self, Opened), KernelError> {
+    pub fn open(root: &Path, version: (u32, u32)) -> Result<(Self, Opened), KernelError> {
         let pins = Self {
             root: root.to_owned(),
+            hooks: hooks_of(version).collect(),
         };
         for folder in [root.to_owned(), pins.folder("maps"), pins.folder("links")] {
             make_private_folder(&folder)?;
         }
-        let all_there = HOOKS.iter().all(|hook| pins.link(hook).exists());
-        let some_there = HOOKS.iter().any(|hook| pins.link(hook).exists());
+        let all_there = pins.hooks.iter().all(|hook| pins.link(hook).exists());
+        let some_there = pins.hooks.iter().any(|hook| pins.link(hook).exists());
         if all_there && pins.holds_our_programs() {
             return Ok((pins, Opened::TakenOver));
         }
@@ -104,10 +108,16 @@ impl Pins {
             .map_err(KernelError::map(name))
     }
 
+    /// The hooks that this kernel needs.
+    #[must_use]
+    pub fn hooks(&self) -> &[&'static str] {
+        &self.hooks
+    }
+
     /// Hooks whose program is attached and pinned.
     #[must_use]
     pub fn attached(&self) -> Vec<&'static str> {
-        HOOKS
+        self.hooks
             .iter()
             .copied()
             .filter(|hook| PinnedLink::from_pin(self.link(hook)).is_ok())
@@ -150,10 +160,10 @@ impl Pins {
     fn attach(&self) -> Result<(), KernelError> {
         let mut object = self.load_object()?;
         let types = Btf::from_sys_fs().map_err(|e| KernelError::Object(e.to_string()))?;
-        for hook in HOOKS {
+        for hook in &self.hooks {
             load_program(&mut object, hook, &types)?;
         }
-        for hook in HOOKS {
+        for hook in &self.hooks {
             self.attach_program(&mut object, hook)?;
         }
         Ok(())

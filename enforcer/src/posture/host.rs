@@ -72,6 +72,12 @@ impl Host {
         }
     }
 
+    /// The kernel's version: major, minor.
+    #[must_use]
+    pub fn version(&self) -> Option<(u32, u32)> {
+        version(self.release.as_deref()?.trim())
+    }
+
     fn kernel(&self) -> Check {
         const NAME: &str = "kernel";
         let (major, minor) = OLDEST_KERNEL;

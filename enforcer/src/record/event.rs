@@ -75,6 +75,8 @@ pub enum Object {
     UnixSocket(UnixPeer),
     /// [`Kind::Socket`].
     Socket(Socket),
+    /// Every kind whose object is a number or two.
+    Other(Other),
     /// [`Kind::Fork`], [`Kind::SessionStart`] and [`Kind::SessionEnd`]: the head says it all.
     Process,
 }
@@ -125,6 +127,15 @@ pub enum UnixPeer {
     Unnamed,
     /// The kernel program could not tell (`kernel-read-failed`, `address-not-judgeable`).
     Unknown,
+}
+
+/// What has no object of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Process that was acted on, where there was one.
+    pub target: Option<u32>,
+    /// The number that the hook was given: see [`abi::Other`].
+    pub detail: u32,
 }
 
 /// A socket that was to be made.
@@ -182,6 +193,15 @@ impl Event {
             Kind::Connect | Kind::Send | Kind::SendConnected => Object::Endpoint(endpoint(bytes)?),
             Kind::Unix => Object::UnixSocket(unix_peer(bytes)?),
             Kind::Socket => Object::Socket(socket(bytes)?),
+            Kind::Trace
+            | Kind::Signal
+            | Kind::Bpf
+            | Kind::Mount
+            | Kind::UserNamespace
+            | Kind::Receive
+            | Kind::Perf
+            | Kind::KernelLoad
+            | Kind::Interface => Object::Other(other(bytes)?),
             Kind::Fork | Kind::SessionStart | Kind::SessionEnd => {
                 bytes.exactly(size_of::<abi::Header>())?;
                 Object::Process
@@ -254,6 +274,15 @@ impl<'a> Bytes<'a> {
         }
         self.slice(at, found)
     }
+}
+
+fn other(bytes: Bytes<'_>) -> Result<Other, DecodeError> {
+    bytes.exactly(size_of::<abi::Other>())?;
+    let target = bytes.u32(offset_of!(abi::Other, target_tgid))?;
+    Ok(Other {
+        target: (target != 0).then_some(target),
+        detail: bytes.u32(offset_of!(abi::Other, detail))?,
+    })
 }
 
 fn head(bytes: Bytes<'_>) -> Result<Head, DecodeError> {

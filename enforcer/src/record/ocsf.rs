@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Event -> Scene (who, in which session, by which rule) -> one file a class -> record
-//!          scene.rs                                        process_activity.rs       1007  exec, fork
+//!          scene.rs                                        process_activity.rs       1007  exec, fork, whatever else a process tries
 //!                                                          network_activity.rs       4001  connect, send, unix, socket
 //!                                                          entity_management.rs      3004  session, policy
 //!                                                          application_lifecycle.rs  6002  daemon
@@ -23,6 +23,7 @@
 //! | `ancestry_omitted` | ancestors left out between the nearest ones and the root |
 //! | `claimed_argv`, `argc`, `argv_cut`, `argv_unreadable` | arguments as the caller's memory had them: claimed, for it can change them under way; every `cmd_line` is made of them |
 //! | `level` | interpreter level |
+//! | `detail` | the number that the hook was given: signal, bpf(2) command, ptrace access mode... |
 //! | `file_ctime`, `file_size` | stamp of the file, where OCSF's types cannot hold it |
 //! | `unix_kind` | how a unix socket is named: `path`, `abstract`, `unnamed`, `unknown` |
 //! | `socket_family`, `socket_type`, `socket_protocol` | numbers of `socket(2)` |
@@ -64,17 +65,8 @@ use scene::Scene;
 /// Version of the schema that the records are written in.
 pub const OCSF_VERSION: &str = "1.9.0";
 
-/// Every `metadata.event_code`: the kinds of the kernel's events, then what the daemon tells.
-pub const EVENT_CODES: [&str; 16] = [
-    Kind::Exec.name(),
-    Kind::Connect.name(),
-    Kind::Send.name(),
-    Kind::SendConnected.name(),
-    Kind::Unix.name(),
-    Kind::Socket.name(),
-    Kind::Fork.name(),
-    Kind::SessionStart.name(),
-    Kind::SessionEnd.name(),
+/// What the daemon tells of itself.
+const OWN_CODES: [&str; 7] = [
     PolicyOutcome::APPLIED,
     PolicyOutcome::REMOVED,
     PolicyOutcome::REJECTED,
@@ -83,6 +75,20 @@ pub const EVENT_CODES: [&str; 16] = [
     application_error::LOST,
     application_error::TORN,
 ];
+
+/// Every `metadata.event_code`: the kinds of the kernel's events, then what the daemon tells.
+pub const EVENT_CODES: [&str; Kind::ALL.len() + OWN_CODES.len()] = {
+    let mut codes = [""; Kind::ALL.len() + OWN_CODES.len()];
+    let mut index = 0;
+    while index < codes.len() {
+        codes[index] = match index.checked_sub(Kind::ALL.len()) {
+            None => Kind::ALL[index].name(),
+            Some(own) => OWN_CODES[own],
+        };
+        index += 1;
+    }
+    codes
+};
 
 /// Facts that a record needs and that the event does not carry.
 ///
@@ -212,6 +218,7 @@ impl Recorder {
             Object::Endpoint(endpoint) => network_activity::endpoint(&scene, *endpoint),
             Object::UnixSocket(peer) => network_activity::unix(&scene, peer),
             Object::Socket(socket) => network_activity::socket(&scene, *socket),
+            Object::Other(other) => process_activity::other(&scene, *other),
             Object::Process => {
                 let record = of_process(&scene);
                 if head.kind == Kind::SessionEnd {
@@ -225,15 +232,10 @@ impl Recorder {
 
 /// The record of an event that is all head.
 fn of_process(scene: &Scene<'_>) -> Value {
-    match scene.head.kind {
-        Kind::SessionStart | Kind::SessionEnd => entity_management::session(scene),
-        Kind::Fork
-        | Kind::Exec
-        | Kind::Connect
-        | Kind::Send
-        | Kind::SendConnected
-        | Kind::Unix
-        | Kind::Socket => process_activity::fork(scene),
+    if scene.head.kind == Kind::Fork {
+        process_activity::fork(scene)
+    } else {
+        entity_management::session(scene)
     }
 }
 

@@ -104,17 +104,11 @@ pub(super) fn socket(scene: &Scene<'_>, socket: Socket) -> Value {
         .finish()
 }
 
-const fn activity(kind: Kind) -> Member {
-    match kind {
-        Kind::SendConnected => TRAFFIC,
-        Kind::Connect
-        | Kind::Send
-        | Kind::Exec
-        | Kind::Unix
-        | Kind::Socket
-        | Kind::Fork
-        | Kind::SessionStart
-        | Kind::SessionEnd => OPEN,
+fn activity(kind: Kind) -> Member {
+    if kind == Kind::SendConnected {
+        TRAFFIC
+    } else {
+        OPEN
     }
 }
 

@@ -1,7 +1,7 @@
 //! Class 1007, process activity: running a file, forking.
 #![forbid(unsafe_code)]
 
-use enforcer_common::object::FileStamp;
+use enforcer_common::{event::Kind, object::FileStamp};
 use serde_json::{Value, json};
 
 use super::{
@@ -9,7 +9,11 @@ use super::{
     scene::{Scene, UNKNOWN, file, file_name},
 };
 use crate::record::{
-    canonical::MAX_INTEGER, event::Executable, lineage::cmd_line, names::file_uid, text::escaped,
+    canonical::MAX_INTEGER,
+    event::{Executable, Other},
+    lineage::cmd_line,
+    names::file_uid,
+    text::escaped,
 };
 
 const CLASS: Class = Class {
@@ -18,6 +22,8 @@ const CLASS: Class = Class {
     category_uid: 1,
 };
 const LAUNCH: Member = (1, "Launch");
+const OPEN: Member = (3, "Open");
+const OTHER: Member = (99, "Other");
 
 /// The record of an exec. The process stays the same one across an exec, so that `process` differs
 /// from `actor.process` by its file and its claimed arguments alone.
@@ -51,6 +57,28 @@ pub(super) fn fork(scene: &Scene<'_>) -> Value {
         .with("launch_type", "Fork")
         .with("launch_type_id", 2)
         .with("process", process)
+        .finish()
+}
+
+/// The record of what has no class of its own: acting on another process, or on the kernel. Of the
+/// other process only its id is known; where there is none, `process` is the one that tried.
+pub(super) fn other(scene: &Scene<'_>, other: Other) -> Value {
+    let activity = if scene.head.kind == Kind::Trace {
+        OPEN
+    } else {
+        OTHER
+    };
+    let (object, process) = match other.target {
+        Some(pid) => (format!("of process {pid}"), json!({ "pid": pid })),
+        None => (
+            format!("({})", other.detail),
+            json!({ "pid": scene.head.tgid, "uid": scene.process_uid() }),
+        ),
+    };
+    scene
+        .draft(CLASS, activity, &object)
+        .with("process", process)
+        .unmapped("detail", other.detail)
         .finish()
 }
 
