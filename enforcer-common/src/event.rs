@@ -76,6 +76,8 @@ kinds! {
     KernelLoad = 17, "kernel-load";
     /// Making a network interface (tun, tap): [`Other`]. Only denials.
     Interface = 18, "interface";
+    /// Listening for connections, or binding to receive datagrams: [`Connect`] with the local address.
+    Listen = 19, "listen";
 }
 
 /// What every event begins with.

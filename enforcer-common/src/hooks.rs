@@ -11,6 +11,8 @@ pub const HOOKS: &[&str] = &[
     "socket_create",
     "socket_connect",
     "socket_sendmsg",
+    "socket_bind",
+    "socket_listen",
     "file_receive",
     "unix_stream_connect",
     "unix_may_send",

@@ -64,6 +64,8 @@ pub const IPV6: u32 = 6;
 pub const TCP: u8 = 6;
 /// IANA protocol number of UDP.
 pub const UDP: u8 = 17;
+/// Bit of [`PortKey::protocol`]: listening on the local address, not reaching it.
+pub const LISTEN: u8 = 0x80;
 
 /// A canonical destination address: the data part of the key of the address trie.
 ///
@@ -83,17 +85,51 @@ impl AddressKey {
     pub const FAMILY_BITS: u32 = 32;
 
     /// The key of an IPv4 address in network byte order.
-    #[inline(always)]
     #[must_use]
     pub const fn v4(octets: [u8; 4]) -> Self {
-        let [a, b, c, d] = octets;
+        Address::v4(u32::from_ne_bytes(octets)).key()
+    }
+
+    /// The key of an IPv6 address in network byte order, made canonical: see [`Address::v6`].
+    #[must_use]
+    pub const fn v6(octets: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
+        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
+        let [first, second, third, fourth] = words;
+        Address::v6([
+            u32::from_ne_bytes(first),
+            u32::from_ne_bytes(second),
+            u32::from_ne_bytes(third),
+            u32::from_ne_bytes(fourth),
+        ])
+        .key()
+    }
+}
+
+/// A canonical address as the kernel programs hold it: in words, since they have little room to
+/// take bytes apart.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// [`IPV4`] or [`IPV6`].
+    pub family: u32,
+    /// The bytes of the address as they lie in memory, in network byte order; an IPv4 address is the
+    /// first word, the rest is 0.
+    pub words: [u32; 4],
+}
+
+impl Address {
+    /// An IPv4 address as it lies in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn v4(word: u32) -> Self {
         Self {
-            family: IPV4.to_be_bytes(),
-            address: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            family: IPV4,
+            words: [word, 0, 0, 0],
         }
     }
 
-    /// The key of an IPv6 address in network byte order, made canonical.
+    /// An IPv6 address as it lies in memory, made canonical.
     ///
     /// Three kinds of IPv6 address lead to an IPv4 host and are judged as that host, so that no
     /// rule about it can be passed by another spelling: IPv4-mapped (`::ffff:0:0/96`, RFC 4291
@@ -102,37 +138,48 @@ impl AddressKey {
     /// depends on the socket.
     #[inline(always)]
     #[must_use]
-    pub const fn v6(octets: [u8; 16]) -> Self {
-        let [
-            o0,
-            o1,
-            o2,
-            o3,
-            o4,
-            o5,
-            o6,
-            o7,
-            o8,
-            o9,
-            o10,
-            o11,
-            o12,
-            o13,
-            o14,
-            o15,
-        ] = octets;
-        let head = u32::from_be_bytes([o0, o1, o2, o3]);
-        let second = u32::from_be_bytes([o4, o5, o6, o7]);
-        let third = u32::from_be_bytes([o8, o9, o10, o11]);
-        if second == 0 && ((head == 0 && third == 0xffff) || (head == 0x0064_ff9b && third == 0)) {
-            return Self::v4([o12, o13, o14, o15]);
+    pub const fn v6(words: [u32; 4]) -> Self {
+        let [first, second, third, fourth] = words;
+        let mapped = first == 0 && third == 0xffff_u32.to_be();
+        let nat64 = first == 0x0064_ff9b_u32.to_be() && third == 0;
+        if second == 0 && (mapped || nat64) {
+            return Self::v4(fourth);
         }
-        if head >> 16 == 0x2002 {
-            return Self::v4([o2, o3, o4, o5]);
+        if u32::from_be(first) >> 16 == 0x2002 {
+            let relay = (u32::from_be(first) << 16) | (u32::from_be(second) >> 16);
+            return Self::v4(relay.to_be());
         }
         Self {
-            family: IPV6.to_be_bytes(),
-            address: octets,
+            family: IPV6,
+            words,
+        }
+    }
+
+    /// Whether it is an IPv4 host's.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_v4(&self) -> bool {
+        self.family == IPV4
+    }
+
+    /// Whether it is the unspecified address of its family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unspecified(&self) -> bool {
+        let [first, second, third, fourth] = self.words;
+        first | second | third | fourth == 0
+    }
+
+    const fn key(self) -> AddressKey {
+        let mut address = [0; 16];
+        let mut index = 0;
+        while index < 16 {
+            address[index] = self.words[index / 4].to_ne_bytes()[index % 4];
+            index += 1;
+        }
+        AddressKey {
+            family: self.family.to_be_bytes(),
+            address,
         }
     }
 }

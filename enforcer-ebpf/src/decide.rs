@@ -3,7 +3,7 @@
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use enforcer_common::{
     label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY},
-    object::{AddressKey, FileId, FileStamp, PortKey, UnixKey},
+    object::{Address, AddressKey, FileId, FileStamp, LISTEN, PortKey, TCP, UnixKey},
     permit::{Answer, ExecPermit, NO_CELL, Permit},
     verdict::{Reason, Verdict},
 };
@@ -31,6 +31,25 @@ impl Finding {
             reason,
             cell: NO_CELL,
         }
+    }
+
+    #[inline(always)]
+    const fn pack(self) -> u64 {
+        ((self.cell as u64) << 8) | self.reason as u64
+    }
+
+    #[inline(always)]
+    const fn unpack(packed: u64) -> Self {
+        // What `look_up` can answer, and no other.
+        let reason = match packed as u8 {
+            1 => Reason::RuleAllows,
+            2 => Reason::RuleDenies,
+            3 => Reason::NotListed,
+            4 => Reason::NotForThisBinary,
+            _ => Reason::TableMissing,
+        };
+        let cell = (packed >> 8) as u32;
+        Self { reason, cell }
     }
 
     #[inline(always)]
@@ -70,25 +89,73 @@ pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> (Finding
     )
 }
 
-/// Judges an internet destination: address to class, class and port to permit.
+/// Judges an internet destination, or with `LISTEN` in `protocol` a local address.
 #[inline(always)]
-pub fn destination(acting: &Acting, address: &AddressKey, protocol: u8, port: u16) -> Finding {
+pub fn destination(acting: &Acting, address: &Address, protocol: u8, port: u16) -> Finding {
     if let Some(fault) = acting.fault {
         return Finding::of(fault);
     }
-    let (Some(addresses), Some(ports)) = (
-        ADDRESSES.get(acting.params.tables),
-        PORTS.get(acting.params.tables),
-    ) else {
-        return Finding::of(Reason::TableMissing);
+    let (tables, conditions) = (acting.params.tables, acting.conditions);
+    Finding::unpack(look_up(tables, conditions, address, protocol, port))
+}
+
+/// Whether the agent may listen for connections at this address, by the address itself or by the
+/// wildcard that the listener may have been bound to.
+#[inline(always)]
+pub fn may_listen(acting: &Acting, address: &Address, port: u16) -> bool {
+    let (tables, conditions) = (acting.params.tables, acting.conditions);
+    acting.fault.is_none() && listens(tables, conditions, address, port) != 0
+}
+
+#[inline(never)]
+fn listens(tables: u32, conditions: u64, address: &Address, port: u16) -> u64 {
+    const ALLOWED: u8 = Reason::RuleAllows as u8;
+    let wildcards = [Address::v4(0), Address::v6([0; 4])];
+    let at = |address| look_up(tables, conditions, address, TCP | LISTEN, port) as u8 == ALLOWED;
+    u64::from(at(address) || at(&wildcards[0]) || at(&wildcards[1]))
+}
+
+/// A whole address as a key of the address trie. Laid out as `Key<AddressKey>`, and aligned: a packed
+/// key would be put together byte by byte.
+#[repr(C)]
+struct AddressTrieKey {
+    bits: u32,
+    family: u32,
+    words: [u32; 4],
+}
+
+impl AddressTrieKey {
+    #[inline(always)]
+    const fn of(address: &Address) -> Self {
+        Self {
+            bits: AddressKey::FAMILY_BITS + 128,
+            family: address.family.to_be(),
+            words: address.words,
+        }
+    }
+
+    #[inline(always)]
+    const fn as_key(&self) -> &Key<AddressKey> {
+        const { assert!(size_of::<Self>() == size_of::<Key<AddressKey>>()) };
+        // SAFETY: of one size and field by field the same, with a stricter alignment.
+        unsafe { &*core::ptr::from_ref(self).cast() }
+    }
+}
+
+/// Address to class, class and port to permit. A function of its own, since a decision may ask more
+/// than once and the stack holds little; the answer is packed because a call gives one register.
+#[inline(never)]
+fn look_up(tables: u32, conditions: u64, address: &Address, protocol: u8, port: u16) -> u64 {
+    let (Some(addresses), Some(ports)) = (ADDRESSES.get(tables), PORTS.get(tables)) else {
+        return Finding::of(Reason::TableMissing).pack();
     };
-    let Some(class) = addresses.get(&Key::new(AddressKey::FAMILY_BITS + 128, *address)) else {
-        return Finding::of(Reason::NotListed);
+    let Some(class) = addresses.get(AddressTrieKey::of(address).as_key()) else {
+        return Finding::of(Reason::NotListed).pack();
     };
     let key = PortKey::new(*class, protocol, port);
     match ports.get(&Key::new(PortKey::CLASS_BITS + 16, key)) {
-        Some(words) => Finding::of_permit(typed(words), acting.conditions),
-        None => Finding::of(Reason::NotListed),
+        Some(words) => Finding::of_permit(typed(words), conditions).pack(),
+        None => Finding::of(Reason::NotListed).pack(),
     }
 }
 

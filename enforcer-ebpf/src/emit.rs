@@ -81,10 +81,9 @@ pub fn conclude_reported<T: 'static>(
 ) -> (u64, i32) {
     let sequence = count(Counter::Sequence) + 1;
     let written = write(verdict, |event: *mut T| {
-        let header = header(acting, sequence, kind, finding, verdict);
         // SAFETY: every event type begins with its header (`tests/layout.rs`), and the reservation
         // is as large as the type.
-        unsafe { event.cast::<Header>().write(header) };
+        unsafe { fill_header(event.cast(), acting, sequence, kind, finding, verdict) };
         fill(event);
     });
     (sequence, answer(acting, verdict, written))
@@ -133,36 +132,40 @@ fn write<T: 'static>(verdict: Verdict, fill: impl FnOnce(*mut T)) -> bool {
     true
 }
 
+/// Fills the header in place: a copy of it would take a sixth of the stack.
+///
+/// # Safety
+/// `header` points to a reservation of at least a header's size.
 #[inline(always)]
-fn header(
+unsafe fn fill_header(
+    header: *mut Header,
     acting: &Acting,
     sequence: u64,
     kind: Kind,
     finding: Finding,
     verdict: Verdict,
-) -> Header {
+) {
     let task = current();
-    let leader = task.follow(&TASK_LEADER);
     let ids = bpf_get_current_pid_tgid();
-    Header {
-        sequence,
-        time_ns: boot_time(),
-        session: acting.session,
-        // SAFETY: a live map value.
-        exec: unsafe { (*acting.label).exec },
-        start_ns: leader.load(&TASK_START),
-        conditions: acting.conditions,
-        tgid: (ids >> 32) as u32,
-        tid: ids as u32,
-        parent_tgid: task.follow(&TASK_REAL_PARENT).load(&TASK_TGID),
-        uid: bpf_get_current_uid_gid() as u32,
-        agent: acting.agent,
-        generation: acting.params.generation,
-        cell: finding.cell,
-        kind: kind as u8,
-        verdict: verdict as u8,
-        reason: finding.reason as u8,
-        pad: 0,
+    // SAFETY: the caller's reservation; the label is a live map value.
+    unsafe {
+        (*header).sequence = sequence;
+        (*header).time_ns = boot_time();
+        (*header).session = acting.session;
+        (*header).exec = (*acting.label).exec;
+        (*header).start_ns = task.follow(&TASK_LEADER).load(&TASK_START);
+        (*header).conditions = acting.conditions;
+        (*header).tgid = (ids >> 32) as u32;
+        (*header).tid = ids as u32;
+        (*header).parent_tgid = task.follow(&TASK_REAL_PARENT).load(&TASK_TGID);
+        (*header).uid = bpf_get_current_uid_gid() as u32;
+        (*header).agent = acting.agent;
+        (*header).generation = acting.params.generation;
+        (*header).cell = finding.cell;
+        (*header).kind = kind as u8;
+        (*header).verdict = verdict as u8;
+        (*header).reason = finding.reason as u8;
+        (*header).pad = 0;
     }
 }
 

@@ -11,7 +11,7 @@ use aya_ebpf::{
     bindings::{path, task_struct},
     helpers::{
         bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
-        generated::{bpf_d_path, bpf_probe_read_kernel as probe_read_kernel},
+        generated::{bpf_d_path, bpf_probe_read_kernel as probe_read_kernel, bpf_sock_from_file},
     },
 };
 use enforcer_common::object::{FileId, FileStamp};
@@ -25,10 +25,10 @@ macro_rules! offsets {
 }
 
 offsets! {
-    BPRM_FILE BPRM_ARGC FILE_INODE FILE_PRIVATE FILE_PATH
+    BPRM_FILE BPRM_ARGC FILE_INODE FILE_PATH
     INODE_NUMBER INODE_MODE INODE_SUPER INODE_GENERATION INODE_SIZE INODE_CTIME_SEC INODE_CTIME_NSEC
     SUPER_DEVICE DENTRY_INODE
-    SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL
+    SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_NUM SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL
     MSG_NAME MSG_NAMELEN MSG_FLAGS
     UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
     TASK_TGID TASK_REAL_PARENT TASK_LEADER TASK_START
@@ -115,11 +115,11 @@ impl Ptr {
         unsafe { bpf_probe_read_kernel(self.0.cast::<T>()) }.ok()
     }
 
-    /// Copies `N` bytes into `target`; false when they cannot be read.
+    /// Copies a `T` into `target`; false when it cannot be read.
     #[inline(always)]
-    pub fn copy_to<const N: usize>(self, target: &mut MaybeUninit<[u8; N]>) -> bool {
-        // SAFETY: the helper checks the source and writes exactly `N` bytes (zeroes on failure).
-        unsafe { probe_read_kernel(target.as_mut_ptr().cast(), N as u32, self.0) == 0 }
+    pub fn copy_to<T: Copy>(self, target: &mut MaybeUninit<T>) -> bool {
+        // SAFETY: the helper checks the source and writes exactly the size of `T` (zeroes on failure).
+        unsafe { probe_read_kernel(target.as_mut_ptr().cast(), size_of::<T>() as u32, self.0) == 0 }
     }
 }
 
@@ -164,6 +164,15 @@ pub fn read_file_id(inode: Ptr) -> Option<FileId> {
         device: inode.read_pointer(&INODE_SUPER)?.read(&SUPER_DEVICE)?,
         generation: inode.read(&INODE_GENERATION)?,
     })
+}
+
+/// The `struct socket` behind a file; `None` when the file is none of a socket.
+#[inline(always)]
+pub fn socket_of(file: Ptr) -> Option<Ptr> {
+    // SAFETY: the helper takes the file that the hook was given.
+    let socket = unsafe { bpf_sock_from_file(file.raw()) };
+    let socket = Ptr(socket.cast::<c_void>().cast_const());
+    (!socket.is_null()).then_some(socket)
 }
 
 /// Writes the resolved path of `file` into `buffer`; gives its length with the NUL, or `None` when

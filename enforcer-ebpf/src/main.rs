@@ -10,6 +10,7 @@
 //! | `socket_create` | whether a socket of this family, type and protocol may exist |
 //! | `socket_connect` | whether this internet destination may be connected to |
 //! | `socket_sendmsg` | whether this internet destination may be sent to |
+//! | `socket_bind`, `socket_listen` | whether the agent may be reached on this local address |
 //! | `unix_stream_connect`, `unix_may_send` | whether this unix socket may be reached |
 //! | `file_receive`, `file_permission` | whether a socket that came from elsewhere may be taken, or written to by splice |
 //! | `ptrace_access_check`, `ptrace_traceme`, `task_kill` | whether another process may be looked into, controlled, signalled |
@@ -28,6 +29,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)] // for `arch::fetch_add`
 
+mod address;
 mod arch;
 mod decide;
 mod emit;

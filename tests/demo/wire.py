@@ -61,7 +61,7 @@ class Network:
         for name, (address, address6) in SERVERS.items():
             lines.append(f"route replace {address} dev {name} src {source}")
             if address6:
-                lines.append(f"-6 route replace {address6} dev {name} src {source6}")
+                lines.append(f"route replace {address6} dev {name} src {source6}")
         netns.configure(netns.AGENT, lines)
 
     def fence(self) -> None:
@@ -139,8 +139,8 @@ def _connect(name: str, address: str, address6: str | None) -> None:
             near.append(f"address add {source6}/128 dev {name} nodad")
     near.append(f"route add {address} dev {name}")
     if address6:
-        near.append(f"-6 route add {address6} dev {name}")
-        far += [f"address add {address6}/128 dev eth0 nodad", "-6 route add fd77:1::/64 dev eth0"]
+        near.append(f"route add {address6} dev {name}")
+        far += [f"address add {address6}/128 dev eth0 nodad", "route add fd77:1::/64 dev eth0"]
     netns.configure(netns.AGENT, near)
     netns.configure(name, far)
 

@@ -1,6 +1,7 @@
 //! Sessions, started by `enforcer run` as a user starts them.
 
 use std::{
+    ffi::OsStr,
     io::{BufRead, BufReader, Write},
     os::fd::AsFd,
     process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -94,9 +95,15 @@ pub struct Live {
 
 impl Live {
     pub(crate) fn of(agent: &str) -> Self {
+        Self::of_program(agent, probe())
+    }
+
+    /// In a session whose first program is this one: a copy of the probe, or a script that the probe
+    /// interprets.
+    pub fn of_program(agent: &str, program: impl AsRef<OsStr>) -> Self {
         let task = unique("task");
         let mut command = start(agent, &task);
-        command.arg(probe());
+        command.arg(program);
         Self::spawn(task, command)
     }
 

@@ -102,6 +102,16 @@ pub const BOOTS: &[Boot] = &[
         systemd: false,
         limits: (300, 3000),
     },
+    // Programs that start daemons of their own, and kill them.
+    Boot {
+        name: "faults",
+        programs: &["takeover", "faults", "audit", "bad_input", "capacity"],
+        lsm: DEFAULT_LSM,
+        daemon: false,
+        bpffs: true,
+        systemd: false,
+        limits: (300, 1500),
+    },
     Boot {
         name: "no-bpf-lsm",
         programs: &["no_bpf_lsm"],
@@ -171,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_test_program_runs_in_exactly_one_boot() {
-        let all = ["exec", "connect", "no_bpf_lsm", "no_bpffs"];
+        let all = ["exec", "connect", "takeover", "no_bpf_lsm", "no_bpffs"];
         let booted: Vec<_> = BOOTS.iter().flat_map(|boot| boot.of(&all)).collect();
         assert_eq!(booted, all);
         assert_eq!(BOOTS[0].of(&all), ["exec", "connect"]);
@@ -179,7 +189,14 @@ mod tests {
 
     #[test]
     fn a_boot_that_names_a_program_which_is_not_there_is_noticed() {
-        assert_eq!(unknown(&["exec", "no_bpf_lsm"]), ["no_bpffs"]);
+        let mut all: Vec<_> = BOOTS
+            .iter()
+            .flat_map(|boot| boot.programs)
+            .copied()
+            .collect();
+        assert!(unknown(&all).is_empty());
+        let gone = all.pop().expect("boots name programs");
+        assert_eq!(unknown(&all), [gone]);
     }
 
     #[test]

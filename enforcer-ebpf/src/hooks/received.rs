@@ -8,7 +8,7 @@ use super::socket::judge_written;
 use crate::{
     decide,
     emit::{GO_ON, conclude_other},
-    kernel::{FILE_INODE, FILE_PRIVATE, INODE_MODE, Ptr},
+    kernel::{FILE_INODE, INODE_MODE, Ptr, socket_of},
     label::Acting,
 };
 
@@ -46,8 +46,11 @@ pub fn file_permission(ctx: LsmContext) -> i32 {
     if !is_socket(file) {
         return GO_ON;
     }
-    match Acting::current() {
-        Some(acting) => judge_written(&acting, file.read_pointer(&FILE_PRIVATE)),
-        None => GO_ON,
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    match socket_of(file) {
+        Some(socket) => judge_written(&acting, socket),
+        None => GO_ON, // a socket's inode, and no socket's file
     }
 }

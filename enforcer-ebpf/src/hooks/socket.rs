@@ -1,58 +1,27 @@
 //! Internet destinations: which sockets may exist, what they may connect and send to.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{Connect, Kind, Socket},
-    object::{AddressKey, IPV4, TCP, UDP},
+    object::{Address, LISTEN, TCP, UDP},
     verdict::Reason,
 };
 
 use crate::{
+    address::{AF_INET, AF_INET6, AF_UNIX, Destination, Named, Use, named},
     decide::{self, Finding},
     emit::{GO_ON, conclude},
     kernel::{
-        MSG_FLAGS, MSG_NAME, MSG_NAMELEN, Ptr, SK_DADDR, SK_DPORT, SK_FAMILY, SK_PROTOCOL,
+        MSG_FLAGS, MSG_NAME, MSG_NAMELEN, Ptr, SK_DADDR, SK_DPORT, SK_FAMILY, SK_NUM, SK_PROTOCOL,
         SK_RCV_SADDR, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK,
     },
     label::Acting,
 };
 
-const AF_UNSPEC: u16 = 0;
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
 const SOCK_SEQPACKET: u32 = 5;
 const MSG_FASTOPEN: u32 = 0x2000_0000;
-/// `sizeof(struct sockaddr_in)`; the kernel itself refuses less.
-const SOCKADDR_IN_LEN: u32 = 16;
-/// `SIN6_LEN_RFC2133`: an address without its scope; the kernel itself refuses less.
-const SOCKADDR_IN6_LEN: u32 = 24;
-/// `sizeof(struct sockaddr_in6)`: what is read of an address, whatever its length.
-const SOCKADDR_MAX: usize = 28;
-const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
-const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-
-/// A destination as it will be judged.
-#[derive(Clone, Copy)]
-struct Destination {
-    address: AddressKey,
-    port: u16,
-}
-
-/// What an address given by the caller means.
-enum Named {
-    /// It leads there.
-    Destination(Destination),
-    /// It names nothing: `AF_UNSPEC`.
-    Nothing,
-    /// It cannot be judged.
-    Fault(Reason),
-}
-
 /// `socket_create(family, type, protocol, kern)`: what cannot be judged later must not exist.
 #[lsm(hook = "socket_create")]
 pub fn socket_create(ctx: LsmContext) -> i32 {
@@ -105,7 +74,7 @@ pub fn socket_connect(ctx: LsmContext) -> i32 {
     if !is_internet(family) {
         return refuse(&acting, Kind::Connect, Reason::SocketKindNotAllowed);
     }
-    match named(sk, Ptr::new(ctx.arg(1)), ctx.arg::<u32>(2), false) {
+    match named(sk, Ptr::new(ctx.arg(1)), ctx.arg::<u32>(2), Use::Connect) {
         Named::Destination(destination) => judge(&acting, Kind::Connect, sk, destination),
         Named::Nothing => GO_ON, // dissolves the association and reaches nobody
         Named::Fault(reason) => refuse(&acting, Kind::Connect, reason),
@@ -130,16 +99,71 @@ pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
         return refuse(&acting, Kind::Send, Reason::SocketKindNotAllowed);
     }
     let message = Ptr::new(ctx.arg(1));
-    if !takes_name(sk, message) {
-        return judge_peer(&acting, sk, family);
-    }
-    let name = message.follow(&MSG_NAME);
-    match named(sk, name, message.load(&MSG_NAMELEN), true) {
+    let target = if takes_name(sk, message) {
+        let name = message.follow(&MSG_NAME);
+        named(sk, name, message.load(&MSG_NAMELEN), Use::Send)
+    } else {
+        Named::Nothing
+    };
+    match target {
         Named::Destination(destination) => judge(&acting, Kind::Send, sk, destination),
-        // IPv4 reads AF_UNSPEC as AF_INET (`named` did so); IPv6 sends to the connected peer.
+        // No name, or one that IPv6 takes for none: to the connected peer.
         Named::Nothing => judge_peer(&acting, sk, family),
         Named::Fault(reason) => refuse(&acting, Kind::Send, reason),
     }
+}
+
+/// `socket_bind(sock, address, addrlen)`: binding a datagram socket to a port is listening on it.
+/// A stream socket listens later, and a port of the kernel's choice is nobody's to find.
+#[lsm(hook = "socket_bind")]
+pub fn socket_bind(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let sk = Ptr::new(ctx.arg(0)).follow(&SOCKET_SK);
+    if sk.is_null() {
+        return refuse(&acting, Kind::Listen, Reason::ReadFailed);
+    }
+    if !is_internet(sk.load(&SK_FAMILY)) || sk.load::<u16>(&SK_PROTOCOL) == TCP as u16 {
+        return GO_ON;
+    }
+    match named(sk, Ptr::new(ctx.arg(1)), ctx.arg::<u32>(2), Use::Bind) {
+        Named::Destination(local) if local.port == 0 => GO_ON,
+        Named::Destination(local) => judge_local(&acting, sk, local),
+        Named::Nothing => GO_ON, // IPv6 refuses it; IPv4 reads it as AF_INET, and so did `named`
+        Named::Fault(reason) => refuse(&acting, Kind::Listen, reason),
+    }
+}
+
+/// `socket_listen(sock, backlog)`
+#[lsm(hook = "socket_listen")]
+pub fn socket_listen(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let sk = Ptr::new(ctx.arg(0)).follow(&SOCKET_SK);
+    if sk.is_null() {
+        return refuse(&acting, Kind::Listen, Reason::ReadFailed);
+    }
+    let family: u16 = sk.load(&SK_FAMILY);
+    if family == AF_UNIX {
+        return GO_ON; // reached only through the file system or by name, where its peers are judged
+    }
+    if !is_internet(family) {
+        return refuse(&acting, Kind::Listen, Reason::SocketKindNotAllowed);
+    }
+    judge_local(&acting, sk, Ends::of(sk, family).local)
+}
+
+#[inline(always)]
+fn judge_local(acting: &Acting, sk: Ptr, local: Destination) -> i32 {
+    let protocol: u16 = sk.load(&SK_PROTOCOL);
+    let finding = if protocol == TCP as u16 || protocol == UDP as u16 {
+        decide::destination(acting, &local.address, protocol as u8 | LISTEN, local.port)
+    } else {
+        Finding::of(acting.fault.unwrap_or(Reason::SocketKindNotAllowed))
+    };
+    tell(acting, Kind::Listen, protocol, local, finding)
 }
 
 #[inline(always)]
@@ -158,74 +182,40 @@ fn takes_name(sk: Ptr, message: Ptr) -> bool {
         || message.load::<u32>(&MSG_FLAGS) & MSG_FASTOPEN != 0
 }
 
-/// Reads an address in kernel memory and makes it canonical.
-#[inline(always)]
-fn named(sk: Ptr, address: Ptr, length: u32, sending: bool) -> Named {
-    let mut bytes = MaybeUninit::<[u8; SOCKADDR_MAX]>::uninit();
-    if address.is_null() || !address.copy_to(&mut bytes) {
-        return Named::Fault(Reason::ReadFailed);
-    }
-    // SAFETY: `copy_to` has written every byte. Those beyond `length` are not the caller's and are
-    // not looked at below.
-    let bytes = unsafe { bytes.assume_init() };
-    if length < 2 {
-        return Named::Fault(Reason::AddressNotJudgeable);
-    }
-    let mut family = u16::from_ne_bytes([bytes[0], bytes[1]]);
-    if family == AF_UNSPEC && sending && sk.load::<u16>(&SK_FAMILY) == AF_INET {
-        family = AF_INET; // so `udp_sendmsg` takes it
-    }
-    let port = u16::from_be_bytes([bytes[2], bytes[3]]);
-    match family {
-        AF_INET if length >= SOCKADDR_IN_LEN => {
-            let address = v4_or_local(sk, [bytes[4], bytes[5], bytes[6], bytes[7]]);
-            Named::Destination(Destination { address, port })
-        }
-        AF_INET6 if length >= SOCKADDR_IN6_LEN => {
-            let mut octets = [0; 16];
-            let mut index = 0;
-            while index < 16 {
-                octets[index] = bytes[8 + index];
-                index += 1;
-            }
-            let address = v6_or_local(sk, octets);
-            Named::Destination(Destination { address, port })
-        }
-        AF_UNSPEC => Named::Nothing,
-        _ => Named::Fault(Reason::AddressNotJudgeable),
-    }
+/// The two ends of a socket.
+#[derive(Clone, Copy)]
+struct Ends {
+    protocol: u16,
+    peer: Destination,
+    local: Destination,
 }
 
-/// The unspecified IPv4 address leads to the socket's own address, else to loopback
-/// (`ip_route_output_key_hash_rcu`).
-#[inline(always)]
-fn v4_or_local(sk: Ptr, octets: [u8; 4]) -> AddressKey {
-    if octets != [0; 4] {
-        return AddressKey::v4(octets);
-    }
-    match sk.load::<[u8; 4]>(&SK_RCV_SADDR) {
-        [0, 0, 0, 0] => AddressKey::v4(LOOPBACK),
-        own => AddressKey::v4(own),
-    }
-}
-
-/// The unspecified IPv6 address leads to loopback: to that of IPv4 when the socket is bound to a
-/// mapped address (`tcp_v6_connect`, `udpv6_sendmsg`).
-#[inline(always)]
-fn v6_or_local(sk: Ptr, octets: [u8; 16]) -> AddressKey {
-    let key = AddressKey::v6(octets);
-    if key.family == IPV4.to_be_bytes() {
-        let [a, b, c, d, ..] = key.address;
-        return v4_or_local(sk, [a, b, c, d]);
-    }
-    if octets != [0; 16] {
-        return key;
-    }
-    let own = AddressKey::v6(sk.load(&SK_V6_RCV_SADDR));
-    if own.family == IPV4.to_be_bytes() {
-        AddressKey::v4(LOOPBACK)
-    } else {
-        AddressKey::v6(LOOPBACK6)
+impl Ends {
+    /// Of a socket whose type the verifier knows.
+    #[inline(always)]
+    fn of(sk: Ptr, family: u16) -> Self {
+        let (peer, local) = if family == AF_INET6 {
+            (
+                Address::v6(sk.load(&SK_V6_DADDR)),
+                Address::v6(sk.load(&SK_V6_RCV_SADDR)),
+            )
+        } else {
+            (
+                Address::v4(sk.load(&SK_DADDR)),
+                Address::v4(sk.load(&SK_RCV_SADDR)),
+            )
+        };
+        Self {
+            protocol: sk.load(&SK_PROTOCOL),
+            peer: Destination {
+                address: peer,
+                port: u16::from_be(sk.load(&SK_DPORT)),
+            },
+            local: Destination {
+                address: local,
+                port: sk.load(&SK_NUM),
+            },
+        }
     }
 }
 
@@ -233,83 +223,80 @@ fn v6_or_local(sk: Ptr, octets: [u8; 16]) -> AddressKey {
 /// remembered: a socket may come from outside the session, and a policy may change under it.
 #[inline(always)]
 fn judge_peer(acting: &Acting, sk: Ptr, family: u16) -> i32 {
-    let port = u16::from_be(sk.load(&SK_DPORT));
-    let address = if family == AF_INET6 {
-        AddressKey::v6(sk.load(&SK_V6_DADDR))
-    } else {
-        AddressKey::v4(sk.load(&SK_DADDR))
-    };
-    judge(
-        acting,
-        Kind::SendConnected,
-        sk,
-        Destination { address, port },
-    )
+    let Ends {
+        protocol,
+        peer,
+        local,
+    } = Ends::of(sk, family);
+    if peer.port == 0 && peer.address.is_unspecified() {
+        return GO_ON; // no peer: the kernel itself refuses the message
+    }
+    let finding = reachable(acting, protocol, &peer);
+    // A message to an allowed peer is part of a connection that was reported.
+    if finding.reason as u8 == Reason::RuleAllows as u8 {
+        return GO_ON;
+    }
+    // An answer to who connected to where the agent may listen. What the agent connected itself was
+    // judged then, whatever its own port.
+    if protocol == TCP as u16 && decide::may_listen(acting, &local.address, local.port) {
+        return GO_ON;
+    }
+    tell(acting, Kind::SendConnected, protocol, peer, finding)
 }
 
-/// Judges a write to a socket's file, where only the file is known. Its `struct socket` was reached
-/// by a copy, so that the verifier knows no types here: fields are copied, and one that cannot be
-/// read denies.
+/// Judges a write to the file of this `struct socket`.
 #[inline(always)]
-pub fn judge_written(acting: &Acting, socket: Option<Ptr>) -> i32 {
-    let sk = socket.and_then(|socket| socket.read_pointer(&SOCKET_SK));
-    let Some((sk, family)) = sk.and_then(|sk| Some((sk, sk.read::<u16>(&SK_FAMILY)?))) else {
-        return refuse(acting, Kind::SendConnected, Reason::ReadFailed);
-    };
-    if !is_internet(family) {
-        return GO_ON; // unix sockets are judged when they connect; no other kind can be made
+pub fn judge_written(acting: &Acting, socket: Ptr) -> i32 {
+    let sk = socket.follow(&SOCKET_SK);
+    if sk.is_null() {
+        return GO_ON; // released: there is nobody to write to
     }
-    match peer_copied(sk, family) {
-        Some((destination, protocol)) => {
-            judge_as(acting, Kind::SendConnected, protocol, destination)
-        }
-        None => refuse(acting, Kind::SendConnected, Reason::ReadFailed),
-    }
-}
-
-#[inline(always)]
-fn peer_copied(sk: Ptr, family: u16) -> Option<(Destination, u16)> {
-    let port = u16::from_be(sk.read(&SK_DPORT)?);
-    let address = if family == AF_INET6 {
-        AddressKey::v6(sk.read(&SK_V6_DADDR)?)
+    let family: u16 = sk.load(&SK_FAMILY);
+    if is_internet(family) {
+        judge_peer(acting, sk, family)
     } else {
-        AddressKey::v4(sk.read(&SK_DADDR)?)
-    };
-    Some((Destination { address, port }, sk.read(&SK_PROTOCOL)?))
+        GO_ON // unix sockets are judged when they connect; no other kind can be made
+    }
 }
 
 #[inline(always)]
 fn judge(acting: &Acting, kind: Kind, sk: Ptr, destination: Destination) -> i32 {
-    judge_as(acting, kind, sk.load(&SK_PROTOCOL), destination)
+    let protocol: u16 = sk.load(&SK_PROTOCOL);
+    let finding = reachable(acting, protocol, &destination);
+    tell(acting, kind, protocol, destination, finding)
 }
 
 #[inline(always)]
-fn judge_as(acting: &Acting, kind: Kind, protocol: u16, destination: Destination) -> i32 {
-    let connected = kind as u8 == Kind::SendConnected as u8;
-    if connected && destination.port == 0 && destination.address.address == [0; 16] {
-        return GO_ON; // no peer: the kernel itself refuses the message
+fn reachable(acting: &Acting, protocol: u16, destination: &Destination) -> Finding {
+    if protocol != TCP as u16 && protocol != UDP as u16 {
+        return Finding::of(acting.fault.unwrap_or(Reason::SocketKindNotAllowed));
     }
-    let finding = if protocol == TCP as u16 || protocol == UDP as u16 {
-        decide::destination(
-            acting,
-            &destination.address,
-            protocol as u8,
-            destination.port,
-        )
-    } else {
-        Finding::of(Reason::SocketKindNotAllowed)
-    };
-    // A message to an allowed peer is part of a connection that was reported.
-    if connected && finding.reason as u8 == Reason::RuleAllows as u8 {
-        return GO_ON;
-    }
+    decide::destination(
+        acting,
+        &destination.address,
+        protocol as u8,
+        destination.port,
+    )
+}
+
+/// Concludes about an endpoint.
+#[inline(always)]
+fn tell(
+    acting: &Acting,
+    kind: Kind,
+    protocol: u16,
+    endpoint: Destination,
+    finding: Finding,
+) -> i32 {
     conclude(acting, kind, finding, |event: *mut Connect| {
         // SAFETY: the reservation is as large as the type.
         unsafe {
-            (*event).address = destination.address.address;
-            (*event).family = destination.address.family[3];
+            (&raw mut (*event).address)
+                .cast::<[u32; 4]>()
+                .write(endpoint.address.words);
+            (*event).family = endpoint.address.family as u8;
             (*event).protocol = protocol as u8;
-            (*event).port = destination.port;
+            (*event).port = endpoint.port;
             (*event).pad = 0;
         }
     })

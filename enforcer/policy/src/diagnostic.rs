@@ -47,6 +47,7 @@ macro_rules! lints {
 
 lints! {
     BroadPrefix = "broad-prefix", "An allowed prefix is shorter than /8 (IPv4) or /16 (IPv6), or the address is `*`.";
+    BroadListen = "broad-listen", "An allowed address to listen on is a wildcard (`*`, `0.0.0.0`, `[::]`), or a prefix that is not loopback.";
     UndeclaredInterpreter = "undeclared-interpreter", "A program that runs other code or other programs (shell, python, env, xargs...) is allowed without `interpreter = true`.";
     UnreachableRule = "unreachable-rule", "All that an `allow` rule lists is denied by `deny` rules.";
     WritableDirectory = "writable-directory", "A directory on the way to an allowed file can be written by others than root.";

@@ -6,7 +6,7 @@ use enforcer_common::verdict::Reason;
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 
 use crate::{
-    Tables,
+    Request, Tables,
     arbitrary::{ASKS, Case, Choices, PoolFacts},
     compile, judge, parse,
     source::NoIncludes,
@@ -16,13 +16,37 @@ const BASE: &str = "/pool";
 /// Cases a run: with [`ASKS`] requests each, more than 20,000 pairs.
 const CASES: u32 = 256;
 
+/// What a request was about, as far as it has to be reached often enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    WildcardListen,
+    Listen,
+    Connect,
+    Other,
+}
+
+impl About {
+    fn of(request: &Request) -> Self {
+        match request {
+            Request::Listen { address, .. } if address.to_canonical().is_unspecified() => {
+                Self::WildcardListen
+            }
+            Request::Listen { .. } => Self::Listen,
+            Request::Connect { .. } => Self::Connect,
+            Request::Exec { .. } | Request::Unix { .. } => Self::Other,
+        }
+    }
+}
+
+type Counts = BTreeMap<(About, Reason), usize>;
+
 /// Puts every request of a case to both, and counts the reasons.
-fn compare(case: &Case) -> Result<BTreeMap<Reason, usize>, String> {
+fn compare(case: &Case) -> Result<Counts, String> {
     let facts = PoolFacts::new(BASE);
     let text = &case.source.text;
     let parsed = parse(case.source.clone(), &NoIncludes).map_err(|e| format!("{e}\n{text}"))?;
     let tables: Tables = compile(&parsed.policy, &facts).map_err(|e| format!("{e}\n{text}"))?;
-    let mut reasons = BTreeMap::new();
+    let mut counts = Counts::new();
     for ask in &case.asks {
         let (subject, request) = ask.resolve(&facts)?;
         let meant = judge(&parsed.policy, &facts, &subject, &request);
@@ -33,9 +57,11 @@ fn compare(case: &Case) -> Result<BTreeMap<Reason, usize>, String> {
                 "{ask:?}\njudge: {meant:?}\ntables: {decided:?}\n{text}"
             ));
         }
-        *reasons.entry(meant.reason).or_default() += 1;
+        *counts
+            .entry((About::of(&request), meant.reason))
+            .or_default() += 1;
     }
-    Ok(reasons)
+    Ok(counts)
 }
 
 proptest! {
@@ -53,15 +79,15 @@ proptest! {
 
 #[test]
 fn the_same_seeds_agree_on_every_host_and_reach_every_reason() {
-    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    let mut counts = Counts::new();
     for seed in 0..200 {
         let case = Case::generate(&mut Choices::from_seed(seed), BASE);
         let counted = compare(&case).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-        for (reason, count) in counted {
-            *reasons.entry(reason).or_default() += count;
+        for (what, count) in counted {
+            *counts.entry(what).or_default() += count;
         }
     }
-    assert_eq!(reasons.values().sum::<usize>(), 200 * ASKS);
+    assert_eq!(counts.values().sum::<usize>(), 200 * ASKS);
     let reached = [
         Reason::RuleAllows,
         Reason::RuleDenies,
@@ -71,11 +97,18 @@ fn the_same_seeds_agree_on_every_host_and_reach_every_reason() {
         Reason::ExecutableNotListed,
     ];
     for reason in reached {
-        let count = reasons.get(&reason).copied().unwrap_or(0);
+        let of_reason = counts.iter().filter(|((_, counted), _)| *counted == reason);
+        let count: usize = of_reason.map(|(_, count)| count).sum();
         assert!(
             count >= 100,
-            "{} came {count} times: {reasons:?}",
+            "{} came {count} times: {counts:?}",
             reason.name()
         );
+    }
+    for about in [About::WildcardListen, About::Listen, About::Connect] {
+        for reason in &reached[..4] {
+            let count = counts.get(&(about, *reason)).copied().unwrap_or(0);
+            assert!(count >= 50, "{about:?} {reason:?}: {counts:?}");
+        }
     }
 }

@@ -61,6 +61,7 @@ fn run_example(parsed: &Parsed, facts: &dyn Facts, example: &Example) -> Example
             (Request::Exec { file, stamp }, format!("exec {path}"))
         }
         ExampleAction::Connect(request) => (*request, format!("connect {request}")),
+        ExampleAction::Listen(request) => (*request, format!("listen {request}")),
         ExampleAction::Unix(peer) => (
             Request::Unix {
                 peer: peer_at(facts, peer),

@@ -13,7 +13,7 @@ use enforcer_common::{
 
 use crate::{
     facts::{Facts, PathFact},
-    model::{Address, ConnectRule, Destination, Effect, Peer, Policy, Protocol},
+    model::{Address, Destination, Effect, InternetRule, Peer, Policy, Protocol},
     request::{Request, Subject},
     source::Spanned,
 };
@@ -42,7 +42,18 @@ pub fn judge(policy: &Policy, facts: &dyn Facts, acting: &Subject, request: &Req
             protocol,
             address,
             port,
-        } => judge.connect(&actors, protocol, leads_to(address), port),
+        } => {
+            let to = Place(protocol, leads_to(address), port);
+            judge.internet(&policy.connect, &actors, to)
+        }
+        Request::Listen {
+            protocol,
+            address,
+            port,
+        } => {
+            let at = Place(protocol, host_of(address), port);
+            judge.internet(&policy.listen, &actors, at)
+        }
         Request::Unix { peer } => judge.unix(&actors, &peer),
     }
 }
@@ -59,6 +70,10 @@ impl Actors {
         self.is_launcher || !self.files.is_empty()
     }
 }
+
+/// What an internet rule is compared with: the address in its one spelling.
+#[derive(Clone, Copy)]
+struct Place(Protocol, IpAddr, u16);
 
 struct Judge<'a> {
     policy: &'a Policy,
@@ -128,13 +143,8 @@ impl Judge<'_> {
         }
     }
 
-    fn connect(
-        &self,
-        actors: &Actors,
-        protocol: Protocol,
-        address: IpAddr,
-        port: u16,
-    ) -> Judgement {
+    fn internet(&self, rules: &[InternetRule], actors: &Actors, place: Place) -> Judgement {
+        let Place(protocol, address, port) = place;
         let covers = |destination: &Spanned<Destination>| {
             let Destination {
                 protocol: of,
@@ -147,9 +157,7 @@ impl Judge<'_> {
             };
             of == protocol && addressed && (ports.first..=ports.last).contains(&port)
         };
-        let rules = self
-            .policy
-            .connect
+        let rules = rules
             .iter()
             .filter(|rule| rule.destinations.iter().any(covers));
         conclude(
@@ -165,7 +173,7 @@ impl Judge<'_> {
         )
     }
 
-    fn holds(&self, rule: &ConnectRule, actors: &Actors) -> bool {
+    fn holds(&self, rule: &InternetRule, actors: &Actors) -> bool {
         let Some(by) = &rule.by else {
             return actors.may_act();
         };
@@ -232,10 +240,19 @@ fn because(reason: Reason) -> Judgement {
     }
 }
 
-/// The host that an address leads to: IPv4-mapped (RFC 4291), NAT64 (RFC 6052) and 6to4 (RFC 3056)
-/// addresses lead to the IPv4 host inside them, the unspecified address to this host.
+/// The host that connecting to an address reaches: the unspecified address leads to this host.
 fn leads_to(address: IpAddr) -> IpAddr {
-    let inner = match address {
+    match host_of(address) {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        host @ (IpAddr::V4(_) | IpAddr::V6(_)) => host,
+    }
+}
+
+/// The host that an address is one of: IPv4-mapped (RFC 4291), NAT64 (RFC 6052) and 6to4 (RFC 3056)
+/// addresses are of the IPv4 host inside them.
+fn host_of(address: IpAddr) -> IpAddr {
+    match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(six) => match six.segments() {
             [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -244,11 +261,6 @@ fn leads_to(address: IpAddr) -> IpAddr {
             [0x2002, high, low, ..] => host(high, low),
             _ => address,
         },
-    };
-    match inner {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        IpAddr::V4(_) | IpAddr::V6(_) => inner,
     }
 }
 

@@ -9,18 +9,20 @@ pub(crate) enum Table {
     Launch,
     Exec,
     Connect,
+    Listen,
     Unix,
     Example,
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Root,
         Self::Agent,
         Self::Enrol,
         Self::Launch,
         Self::Exec,
         Self::Connect,
+        Self::Listen,
         Self::Unix,
         Self::Example,
     ];
@@ -34,6 +36,7 @@ impl Table {
             Self::Launch => "[agent.enrol] launch",
             Self::Exec => "[[exec]]",
             Self::Connect => "[[connect]]",
+            Self::Listen => "[[listen]]",
             Self::Unix => "[[unix]]",
             Self::Example => "[[example]]",
         }
@@ -55,6 +58,12 @@ impl Table {
             Self::Connect => {
                 "Which internet destinations may be reached. What no rule lists is denied \
                 (`not-listed`); what is listed for other binaries only is denied (`not-for-this-binary`)."
+            }
+            Self::Listen => {
+                "On which of the host's addresses TCP connections may be listened for, and UDP \
+                sockets may be bound to a port. What no rule lists is denied (`not-listed`); what \
+                is listed for other binaries only is denied (`not-for-this-binary`). Without such \
+                rules nothing listens."
             }
             Self::Unix => {
                 "Which unix sockets may be reached. What no rule lists is denied (`not-listed`)."
@@ -144,11 +153,13 @@ const fn not_yet(table: Table, name: &'static str, meaning: &'static str) -> Key
 
 const NONE: Need = Need::Default("none");
 const ONE_OF_ALLOW: Need = Need::Default("one of `allow` and `deny` is required");
-const ONE_ACTION: Need = Need::Default("one of `exec`, `connect`, `unix` is required");
+const ONE_ACTION: Need = Need::Default("one of `exec`, `connect`, `listen`, `unix` is required");
 const ID: &str = "Name of the rule in records and in `why`. Unique in the policy, includes too: \
     lower-case letters, digits, `-`, `_`, `.`, at most 64.";
 const PATHS: &str = "Absolute paths. One that ends with `/` is every regular file below that \
     directory. The file behind the path counts, by whatever name it is run.";
+const BY: &str = "The rule holds only for these executables: paths as in `[[exec]]`. A script \
+    counts as itself and as its interpreter.";
 const DENY: &str = "As `allow`, but denies; a denial wins over every allowance.";
 
 use self::{Kind as K, Need as N, Table as T};
@@ -197,6 +208,14 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         T::Root,
+        "listen",
+        K::Tables,
+        NONE,
+        "See `[[listen]]`.",
+        "[[listen]]",
+    ),
+    key(
+        T::Root,
         "unix",
         K::Tables,
         NONE,
@@ -220,11 +239,6 @@ pub(crate) const KEYS: &[Key] = &[
         T::Root,
         "risk",
         "Risk levels that narrow a session's access.",
-    ),
-    not_yet(
-        T::Root,
-        "listen",
-        "Addresses on which a session may listen.",
     ),
     not_yet(T::Root, "grant", "Extra access for a time."),
     not_yet(T::Root, "grants", "Extra access for a time."),
@@ -399,7 +413,7 @@ pub(crate) const KEYS: &[Key] = &[
         "by",
         K::Texts,
         N::Default("every binary"),
-        "The rule holds only for these executables: paths as in `[[exec]]`. A script counts as itself and as its interpreter.",
+        BY,
         "by = [\"/usr/bin/git\"]",
     ),
     not_yet(
@@ -414,6 +428,53 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     not_yet(
         T::Connect,
+        "risk",
+        "Highest risk level at which the rule holds.",
+    ),
+    key(
+        T::Listen,
+        "id",
+        K::Text,
+        N::Required,
+        ID,
+        "id = \"dev-server\"",
+    ),
+    key(
+        T::Listen,
+        "allow",
+        K::Texts,
+        ONE_OF_ALLOW,
+        "Addresses of the host, written as destinations: see Destinations. `0.0.0.0` and `[::]` are the wildcard binds.",
+        "allow = [\"tcp:127.0.0.1:3000-3999\", \"tcp:[::1]:8080\"]",
+    ),
+    key(
+        T::Listen,
+        "deny",
+        K::Texts,
+        ONE_OF_ALLOW,
+        DENY,
+        "deny = [\"tcp:*:1-1023\"]",
+    ),
+    key(
+        T::Listen,
+        "by",
+        K::Texts,
+        N::Default("every binary"),
+        BY,
+        "by = [\"/usr/bin/node\"]",
+    ),
+    not_yet(
+        T::Listen,
+        "profile",
+        "The rule holds while a profile is on.",
+    ),
+    not_yet(
+        T::Listen,
+        "sensitivity",
+        "Label that risk levels take away.",
+    ),
+    not_yet(
+        T::Listen,
         "risk",
         "Highest risk level at which the rule holds.",
     ),
@@ -465,6 +526,14 @@ pub(crate) const KEYS: &[Key] = &[
         ONE_ACTION,
         "Destination that it reaches: one address, one port, any spelling.",
         "connect = \"tcp:140.82.112.4:443\"",
+    ),
+    key(
+        T::Example,
+        "listen",
+        K::Text,
+        ONE_ACTION,
+        "Address of the host on which it listens: one address, one port, any spelling.",
+        "listen = \"tcp:127.0.0.1:3000\"",
     ),
     key(
         T::Example,

@@ -46,7 +46,7 @@ pub use example::{ExampleResult, run_examples};
 pub use facts::{Facts, FileFact, PathFact};
 pub use judge::{Judgement, judge};
 pub use model::{
-    Address, Agent, Audit, ConnectRule, Destination, Effect, Example, ExampleAction, ExecRule,
+    Address, Agent, Audit, Destination, Effect, Example, ExampleAction, ExecRule, InternetRule,
     Launch, Mode, OnAuditFailure, Peer, Policy, Ports, Protocol, UnixRule, Until,
 };
 pub use named::NamedFacts;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::{
     diagnostic::{Diagnostic, Lint, quoted},
     facts::Facts,
-    model::{Address, ConnectRule, Destination, Effect, ExecRule, Peer, Policy},
+    model::{Address, Destination, Effect, End, ExecRule, InternetRule, Peer, Policy},
     resolve::Resolved,
     source::Spanned,
 };
@@ -119,17 +119,19 @@ pub(crate) fn lint(
         undeclared_interpreters(rule, found);
         writable_directories(rule, facts, found);
     }
-    for rule in policy
-        .connect
-        .iter()
-        .filter(|rule| rule.effect == Effect::Allow)
+    for (end, rule) in policy
+        .internet()
+        .filter(|(_, rule)| rule.effect == Effect::Allow)
     {
-        broad_prefixes(rule, found);
+        match end {
+            End::Remote => broad_prefixes(rule, found),
+            End::Local => broad_listeners(rule, found),
+        }
     }
     unlisted_binaries(policy, resolved, found);
     escape_sockets(policy, found);
     unreachable_exec(policy, resolved, found);
-    unreachable_connect(policy, resolved, found);
+    unreachable_internet(policy, resolved, found);
     unreachable_unix(policy, found);
 }
 
@@ -178,7 +180,7 @@ fn writable_directories(rule: &ExecRule, facts: &dyn Facts, found: &mut Vec<Diag
     }
 }
 
-fn broad_prefixes(rule: &ConnectRule, found: &mut Vec<Diagnostic>) {
+fn broad_prefixes(rule: &InternetRule, found: &mut Vec<Diagnostic>) {
     for destination in &rule.destinations {
         let broad = match destination.value.address {
             Address::Any => Some("any address".to_owned()),
@@ -196,6 +198,25 @@ fn broad_prefixes(rule: &ConnectRule, found: &mut Vec<Diagnostic>) {
     }
 }
 
+fn broad_listeners(rule: &InternetRule, found: &mut Vec<Diagnostic>) {
+    for place in &rule.destinations {
+        let is_broad = match place.value.address {
+            Address::Any => true,
+            Address::Net(net) if net.addr().is_unspecified() => true,
+            Address::Net(net) => {
+                !net.addr().is_loopback() && net.prefix_len() < net.max_prefix_len()
+            }
+        };
+        if is_broad {
+            let message = format!("other hosts can reach what listens on `{}`", place.value);
+            found.push(
+                Diagnostic::lint(Lint::BroadListen, place.span, message)
+                    .hint("list `127.0.0.1` or `[::1]`, or the one address that is meant"),
+            );
+        }
+    }
+}
+
 fn unlisted_binaries(policy: &Policy, resolved: &Resolved, found: &mut Vec<Diagnostic>) {
     let allowed = |rules: &[usize]| {
         rules.iter().any(|rule| {
@@ -205,7 +226,7 @@ fn unlisted_binaries(policy: &Policy, resolved: &Resolved, found: &mut Vec<Diagn
                 .is_some_and(|r| r.effect == Effect::Allow)
         })
     };
-    for (rule, by) in policy.connect.iter().zip(&resolved.by) {
+    for ((_, rule), by) in policy.internet().zip(&resolved.by) {
         let (Some(paths), Some(files)) = (&rule.by, by) else {
             continue;
         };
@@ -280,24 +301,25 @@ fn unreachable_exec(policy: &Policy, resolved: &Resolved, found: &mut Vec<Diagno
     }
 }
 
-fn unreachable_connect(policy: &Policy, resolved: &Resolved, found: &mut Vec<Diagnostic>) {
-    let rules = || policy.connect.iter().zip(&resolved.by);
+fn unreachable_internet(policy: &Policy, resolved: &Resolved, found: &mut Vec<Diagnostic>) {
+    let rules = || policy.internet().zip(&resolved.by);
     let denials: Vec<_> = rules()
-        .filter(|(rule, _)| rule.effect == Effect::Deny)
-        .flat_map(|(rule, by)| rule.destinations.iter().map(move |d| (&d.value, by)))
+        .filter(|((_, rule), _)| rule.effect == Effect::Deny)
+        .flat_map(|((end, rule), by)| rule.destinations.iter().map(move |d| (end, &d.value, by)))
         .collect();
     let listed: usize = policy
-        .connect
-        .iter()
-        .map(|rule| rule.destinations.len())
+        .internet()
+        .map(|(_, rule)| rule.destinations.len())
         .sum();
     if denials.len().saturating_mul(listed) > MOST_COMPARISONS {
         return;
     }
-    for (rule, by) in rules().filter(|(rule, _)| rule.effect == Effect::Allow) {
+    for ((end, rule), by) in rules().filter(|((_, rule), _)| rule.effect == Effect::Allow) {
         let is_denied = |allowed: &Destination| {
-            denials.iter().any(|(denied, denied_by)| {
-                (denied_by.is_none() || *denied_by == by) && contains(denied, allowed)
+            denials.iter().any(|(denied_end, denied, denied_by)| {
+                *denied_end == end
+                    && (denied_by.is_none() || *denied_by == by)
+                    && contains(denied, allowed)
             })
         };
         if rule

@@ -19,7 +19,9 @@ pub struct Policy {
     /// Which files may run.
     pub exec: Vec<ExecRule>,
     /// Which destinations may be reached.
-    pub connect: Vec<ConnectRule>,
+    pub connect: Vec<InternetRule>,
+    /// Where connections and datagrams may be received.
+    pub listen: Vec<InternetRule>,
     /// Which unix sockets may be reached.
     pub unix: Vec<UnixRule>,
     /// What the author expects of it.
@@ -29,15 +31,20 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The rules about internet addresses in their order, each with the end that it is about.
+    pub(crate) fn internet(&self) -> impl Iterator<Item = (End, &InternetRule)> {
+        let connect = self.connect.iter().map(|rule| (End::Remote, rule));
+        connect.chain(self.listen.iter().map(|rule| (End::Local, rule)))
+    }
+
     /// Every path whose file the policy's meaning depends on, each once, sorted: what to watch.
     /// Directories end with `/`.
     #[must_use]
     pub fn paths(&self) -> Vec<&str> {
         let exec = self.exec.iter().flat_map(|rule| &rule.paths);
         let by = self
-            .connect
-            .iter()
-            .flat_map(|rule| rule.by.iter().flatten());
+            .internet()
+            .flat_map(|(_, rule)| rule.by.iter().flatten());
         let unix = self
             .unix
             .iter()
@@ -173,14 +180,14 @@ pub struct ExecRule {
     pub optional: bool,
 }
 
-/// A rule about internet destinations.
+/// A rule about internet addresses: `[[connect]]` or `[[listen]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectRule {
+pub struct InternetRule {
     /// Name in records, unique in the policy.
     pub id: Spanned<String>,
     /// What it does.
     pub effect: Effect,
-    /// Where to.
+    /// Where to; in a listen rule, where at.
     pub destinations: Vec<Spanned<Destination>>,
     /// It holds only for these executables (paths as in [`ExecRule::paths`]); `None` = for all.
     pub by: Option<Vec<Spanned<String>>>,
@@ -195,6 +202,25 @@ pub struct UnixRule {
     pub effect: Effect,
     /// The sockets.
     pub peers: Vec<Spanned<Peer>>,
+}
+
+/// The end of a connection that a rule or a request is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The destination: `connect`.
+    Remote,
+    /// The own address: `listen`.
+    Local,
+}
+
+impl End {
+    /// Name of the rule table that is about it.
+    pub(crate) const fn section(self) -> &'static str {
+        match self {
+            Self::Remote => "connect",
+            Self::Local => "listen",
+        }
+    }
 }
 
 /// Transport protocol of a destination.
@@ -247,7 +273,7 @@ impl Ports {
     };
 }
 
-/// Where to: protocol, addresses, ports.
+/// Where to, or where at: protocol, addresses, ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Destination {
     /// Transport.
@@ -331,6 +357,8 @@ pub enum ExampleAction {
     Exec(String),
     /// Reaching a destination; always a [`Request::Connect`].
     Connect(Request),
+    /// Listening on an address of the host; always a [`Request::Listen`].
+    Listen(Request),
     /// Reaching a unix socket.
     Unix(Peer),
 }

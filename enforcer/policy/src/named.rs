@@ -101,13 +101,12 @@ fn named_files(policy: &Policy) -> BTreeSet<&str> {
         .iter()
         .filter_map(|example| match &example.action {
             ExampleAction::Exec(path) => Some(path.as_str()),
-            ExampleAction::Connect(_) | ExampleAction::Unix(_) => None,
+            ExampleAction::Connect(_) | ExampleAction::Listen(_) | ExampleAction::Unix(_) => None,
         });
     let exec = policy.exec.iter().flat_map(|rule| &rule.paths);
     let conditions = policy
-        .connect
-        .iter()
-        .flat_map(|rule| rule.by.iter().flatten());
+        .internet()
+        .flat_map(|(_, rule)| rule.by.iter().flatten());
     let rules = exec
         .chain(conditions)
         .chain(by)
@@ -124,7 +123,7 @@ fn named_sockets(policy: &Policy) -> BTreeSet<&str> {
         .iter()
         .filter_map(|example| match &example.action {
             ExampleAction::Unix(peer) => peer.path(),
-            ExampleAction::Exec(_) | ExampleAction::Connect(_) => None,
+            ExampleAction::Exec(_) | ExampleAction::Connect(_) | ExampleAction::Listen(_) => None,
         });
     let peers = policy.unix.iter().flat_map(|rule| &rule.peers);
     peers

@@ -26,7 +26,7 @@ pub enum Sign {
 pub struct Change {
     /// In which way.
     pub sign: Sign,
-    /// `agent`, `exec`, `connect` or `unix`.
+    /// `agent`, `exec`, `connect`, `listen` or `unix`.
     pub section: &'static str,
     /// Id of the rule; the key, in `agent`.
     pub name: String,
@@ -143,8 +143,8 @@ fn views(policy: &Policy) -> Vec<View> {
             .with("interpreter", rule.interpreter.then_some("true"))
             .with("optional", rule.optional.then_some("true"))
     });
-    let connect = policy.connect.iter().map(|rule| {
-        View::new("connect", &rule.id.value)
+    let internet = policy.internet().map(|(end, rule)| {
+        View::new(end.section(), &rule.id.value)
             .with(
                 rule.effect.name(),
                 rule.destinations.iter().map(|d| d.value),
@@ -157,7 +157,7 @@ fn views(policy: &Policy) -> Vec<View> {
             rule.peers.iter().map(|peer| &peer.value),
         )
     });
-    exec.chain(connect).chain(unix).collect()
+    exec.chain(internet).chain(unix).collect()
 }
 
 struct Hex<'a>(&'a [u8; 32]);

@@ -46,6 +46,17 @@ const DESTINATIONS: &str = "
   `::1`; a rule that names them is an error.
 - Host names (`tcp:example.com:443`) are not supported yet, and refused.
 
+In `[[listen]]` the address is the one that the socket is bound to, and the same holds with these
+differences:
+
+- The unspecified address is a wildcard bind: `tcp:0.0.0.0:8080` is a listener on every IPv4 address
+  of the host, and `tcp:[::]:8080` one on every address (on IPv4 too, unless the socket is
+  `IPV6_V6ONLY`). A wildcard bind is judged as that address alone: it is in `0.0.0.0/0`, `[::]/0` and
+  `*`, and a rule about one address of the host says nothing of it. To deny wildcard binds, deny
+  both.
+- UDP sockets are judged when they are bound to a port that they name. A TCP socket that listens
+  without having been bound has port 0, which `*` alone covers.
+
 ## Files
 
 A rule names a path; what is matched is the file behind it, by the identity that the kernel sees.
@@ -83,6 +94,7 @@ fn section(text: &mut String, table: Table) {
         | Table::Launch
         | Table::Exec
         | Table::Connect
+        | Table::Listen
         | Table::Unix
         | Table::Example => format!("`{}`", table.name()),
     };

@@ -1,6 +1,9 @@
 //! Who asks, and for what: the words that `judge`, the tables and the kernel are compared in.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use enforcer_common::object::{FileId, FileStamp, UnixKey};
 
@@ -47,6 +50,16 @@ pub enum Request {
         /// Port.
         port: u16,
     },
+    /// Receiving: listening for TCP connections, or binding a UDP socket to a port.
+    Listen {
+        /// Transport.
+        protocol: Protocol,
+        /// Address of the host in any spelling, as in [`Request::Connect`]; the unspecified address
+        /// is itself: every address of the host.
+        address: IpAddr,
+        /// Port; 0 = a port of the kernel's choice.
+        port: u16,
+    },
     /// Reaching a unix socket.
     Unix {
         /// The peer as the kernel sees it.
@@ -60,18 +73,19 @@ impl fmt::Display for Request {
             Self::Exec { file, .. } => write!(f, "exec of {file:?}"),
             Self::Connect {
                 protocol,
-                address: IpAddr::V4(address),
+                address,
                 port,
-            } => {
-                write!(f, "{}:{address}:{port}", protocol.name())
             }
-            Self::Connect {
+            | Self::Listen {
                 protocol,
-                address: IpAddr::V6(address),
+                address,
                 port,
-            } => {
-                write!(f, "{}:[{address}]:{port}", protocol.name())
-            }
+            } => write!(
+                f,
+                "{}:{}",
+                protocol.name(),
+                SocketAddr::new(*address, *port)
+            ),
             Self::Unix { peer } => write!(f, "unix peer of kind {}", peer.kind),
         }
     }

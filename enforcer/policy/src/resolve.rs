@@ -22,7 +22,7 @@ const MOST_FILES_SHOWN: usize = 5;
 pub(crate) struct Resolved {
     /// Every file that an exec rule covers.
     pub(crate) executables: BTreeMap<FileId, Executable>,
-    /// For each connect rule, the executables that its `by` names.
+    /// For each rule of [`Policy::internet`], the executables that its `by` names.
     pub(crate) by: Vec<Option<BTreeSet<FileId>>>,
     /// Every unix peer that a rule covers, with the rules' indices in policy order.
     pub(crate) unix: BTreeMap<UnixKey, Vec<usize>>,
@@ -53,7 +53,7 @@ pub(crate) fn resolve(policy: &Policy, facts: &dyn Facts) -> Resolved {
             resolver.exec(index, rule, path);
         }
     }
-    for rule in &policy.connect {
+    for (_, rule) in policy.internet() {
         let by = rule.by.as_ref().map(|paths| resolver.by(paths));
         resolver.resolved.by.push(by);
     }

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use enforcer_common::{
-    object::{AddressKey, FileId, FileStamp, PortKey, TCP, UDP, UnixKey},
+    object::{AddressKey, FileId, FileStamp, LISTEN, PortKey, TCP, UDP, UnixKey},
     permit::{ALWAYS, Answer, ExecPermit, NO_CELL, Permit},
     verdict::Reason,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Effect, Protocol},
+    model::{Effect, End, Protocol},
     request::{Request, Subject},
 };
 
@@ -24,7 +24,8 @@ pub struct Tables {
     /// address class. The longest prefix holds the whole truth about its addresses.
     pub addresses: Vec<(AddressKey, u32, u32)>,
     /// Port prefixes of each class: key, prefix bits of the port (0 to 16, without
-    /// [`PortKey::CLASS_BITS`]), permit. No two overlap.
+    /// [`PortKey::CLASS_BITS`]), permit. No two overlap. What listen rules say of the class's
+    /// addresses stands under the protocol with [`LISTEN`].
     pub ports: Vec<(PortKey, u32, Permit)>,
     /// Executables, sorted by identity.
     pub executables: Vec<(FileId, ExecPermit)>,
@@ -86,7 +87,17 @@ impl Tables {
                 address,
                 port,
             } => {
-                let permit = self.destination(protocol, address, port);
+                let address = or_loopback(key_of(address));
+                let permit = self.internet(address, port_protocol(End::Remote, protocol), port);
+                Self::decided(permit, conditions)
+            }
+            Request::Listen {
+                protocol,
+                address,
+                port,
+            } => {
+                let protocol = port_protocol(End::Local, protocol);
+                let permit = self.internet(key_of(address), protocol, port);
                 Self::decided(permit, conditions)
             }
             Request::Unix { peer } => Self::decided(self.peer(&peer), conditions),
@@ -142,16 +153,11 @@ impl Tables {
         self.unix.get(index).map(|(_, permit)| permit)
     }
 
-    fn destination(&self, protocol: Protocol, address: IpAddr, port: u16) -> Option<&Permit> {
-        let address = key_of(address);
+    fn internet(&self, address: AddressKey, protocol: u8, port: u16) -> Option<&Permit> {
         let class = self.addresses.iter().filter(|(key, bits, _)| {
             key.family == address.family && shares(&key.address, &address.address, *bits)
         });
         let (_, _, class) = class.max_by_key(|(_, bits, _)| *bits)?;
-        let protocol = match protocol {
-            Protocol::Tcp => TCP,
-            Protocol::Udp => UDP,
-        };
         let wanted = PortKey::new(*class, protocol, port);
         let entry = self.ports.iter().filter(|(key, bits, _)| {
             (key.class, key.protocol) == (wanted.class, wanted.protocol)
@@ -163,14 +169,30 @@ impl Tables {
     }
 }
 
-/// The key that a hook makes of an address, the unspecified one taken as loopback.
+/// [`PortKey::protocol`] of what is asked of an end.
+pub(crate) const fn port_protocol(end: End, protocol: Protocol) -> u8 {
+    let number = match protocol {
+        Protocol::Tcp => TCP,
+        Protocol::Udp => UDP,
+    };
+    match end {
+        End::Remote => number,
+        End::Local => number | LISTEN,
+    }
+}
+
+/// The key that a hook makes of an address.
 fn key_of(address: IpAddr) -> AddressKey {
-    const UNSPECIFIED_V4: AddressKey = AddressKey::v4([0; 4]);
-    const UNSPECIFIED_V6: AddressKey = AddressKey::v6([0; 16]);
-    let key = match address {
+    match address {
         IpAddr::V4(address) => AddressKey::v4(address.octets()),
         IpAddr::V6(address) => AddressKey::v6(address.octets()),
-    };
+    }
+}
+
+/// The key of a destination: the unspecified address leads to loopback.
+fn or_loopback(key: AddressKey) -> AddressKey {
+    const UNSPECIFIED_V4: AddressKey = AddressKey::v4([0; 4]);
+    const UNSPECIFIED_V6: AddressKey = AddressKey::v6([0; 16]);
     match key {
         UNSPECIFIED_V4 => AddressKey::v4([127, 0, 0, 1]),
         UNSPECIFIED_V6 => AddressKey::v6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),

@@ -117,10 +117,15 @@ fn beyond_a_limit_the_policy_is_refused_with_the_number() {
         })
         .collect();
     let ports = connect("p", &format!("allow = [{many_ports}]")) + &many_hosts;
+    let listening = ports.replacen("connect", "listen", 1);
     for (rules, message) in [
         (by, "the policy has more than 63 distinct `by` lists"),
         (
             ports,
+            "the policy has 66029 port prefixes; the limit is 65536",
+        ),
+        (
+            listening,
             "the policy has 66029 port prefixes; the limit is 65536",
         ),
     ] {

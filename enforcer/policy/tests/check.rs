@@ -172,6 +172,7 @@ fn a_socket_that_is_not_there_yet_is_a_warning() {
 #[test]
 fn doubts_are_lints() {
     let connect = |lines: &str| format!("[[connect]]\nid = \"c\"\n{lines}\n");
+    let listen = |lines: &str| format!("[[listen]]\nid = \"l\"\n{lines}\n");
     let denied = "[[connect]]\nid = \"d\"\ndeny = [\"tcp:10.0.0.0/8:*\"]\n";
     let listed = exec("allow = [\"/usr/bin/git\"]");
     for (rules, expected) in [
@@ -189,6 +190,34 @@ fn doubts_are_lints() {
         ),
         (connect("allow = [\"tcp:*:443\"]"), &[Lint::BroadPrefix]),
         (connect("deny = [\"tcp:*:443\"]"), &[]),
+        (
+            listen("allow = [\"tcp:127.0.0.0/8:*\", \"tcp:[::1]:80\", \"udp:10.0.0.1:53\"]"),
+            &[],
+        ),
+        (listen("allow = [\"tcp:0.0.0.0:80\"]"), &[Lint::BroadListen]),
+        (listen("allow = [\"tcp:[::]:80\"]"), &[Lint::BroadListen]),
+        (listen("allow = [\"udp:*:5353\"]"), &[Lint::BroadListen]),
+        (
+            listen("allow = [\"tcp:10.0.0.0/24:80\"]"),
+            &[Lint::BroadListen],
+        ),
+        (listen("allow = [\"tcp:[::]/0:80\"]"), &[Lint::BroadListen]),
+        (listen("deny = [\"tcp:*:1-1023\"]"), &[]),
+        (
+            format!("{}{denied}", listen("allow = [\"tcp:10.1.0.1:80\"]")),
+            &[],
+        ),
+        (
+            format!(
+                "{}[[listen]]\nid = \"d\"\ndeny = [\"tcp:*:1-1023\"]\n",
+                listen("allow = [\"tcp:127.0.0.1:80\"]")
+            ),
+            &[Lint::UnreachableRule],
+        ),
+        (
+            listen("allow = [\"tcp:127.0.0.1:80\"]\nby = [\"/usr/bin/git\"]"),
+            &[Lint::UnlistedBinary],
+        ),
         (
             exec("allow = [\"/usr/bin/python3.11\"]"),
             &[Lint::UndeclaredInterpreter],

@@ -157,6 +157,49 @@ fn destinations_are_strict() {
 }
 
 #[test]
+fn addresses_to_listen_on_are_as_strict() {
+    for (text, message) in [
+        (
+            "127.0.0.1:80",
+            "`127.0.0.1:80` is not an address to listen on (as in `tcp:127.0.0.1:3000-3999`",
+        ),
+        (
+            "http://[::1]:80",
+            "`http://[::1]:80` is not an address to listen on (an URL is not an address to",
+        ),
+        ("tcp:0.0.0.0", "`tcp:0.0.0.0` names no port"),
+        ("tcp:*:0", "`0` is not a port"),
+        (
+            "tcp:127.0.0.1/8:80",
+            "the prefix has host bits (write `127.0.0.0/8`",
+        ),
+        (
+            "tcp:[::ffff:0.0.0.0]:80",
+            "IPv4-mapped addresses are judged as the IPv4 address inside them (write `0.0.0.0/32`)",
+        ),
+        (
+            "tcp:localhost:80",
+            "host names are not supported yet: `localhost`",
+        ),
+    ] {
+        let found = first(&format!("[[listen]]\nid = \"x\"\nallow = [\"{text}\"]\n"));
+        assert!(found.starts_with(message), "{text}: {found}");
+    }
+    for text in [
+        "tcp:0.0.0.0:8080",
+        "tcp:[::]:8080",
+        "tcp:127.0.0.1:3000-3999",
+        "udp:*:5353",
+        "udp:0.0.0.0/0:*",
+    ] {
+        let parsed = read(&format!("[[listen]]\nid = \"x\"\ndeny = [\"{text}\"]\n"))
+            .unwrap_or_else(|errors| panic!("{errors}"));
+        let listed = &parsed.policy.listen[0].destinations[0].value;
+        assert_eq!(listed.to_string(), text);
+    }
+}
+
+#[test]
 fn destinations_are_read_and_written_back() {
     for text in [
         "tcp:140.82.112.0/20:443",
@@ -240,7 +283,27 @@ fn rules_paths_and_examples_are_strict() {
             "[[unix]]\nid = \"x\"\nallow = [\"@\"]\n",
             "`@` cannot be an abstract name",
         ),
-        ("[[listen]]\n", "`listen` is not supported yet"),
+        ("[[listen]]\nid = \"x\"\n", "the rule does nothing"),
+        (
+            "[[listen]]\nid = \"x\"\nallow = [\"tcp:*:1\"]\nby = []\n",
+            "`by` is empty",
+        ),
+        (
+            "[[listen]]\nid = \"x\"\nallow = [\"tcp:*:1\"]\nprofile = \"p\"\n",
+            "`profile` is not supported yet",
+        ),
+        (
+            "[[connect]]\nid = \"x\"\nallow = [\"tcp:*:1\"]\n[[listen]]\nid = \"x\"\nallow = [\"tcp:*:1\"]\n",
+            "the rule id `x` is taken",
+        ),
+        (
+            "[[example]]\nlisten = \"tcp:*:80\"\nexpect = \"deny\"\n",
+            "`*` is not one address",
+        ),
+        (
+            "[[example]]\nlisten = \"tcp:[::]:80\"\nconnect = \"tcp:[::]:80\"\nexpect = \"deny\"\n",
+            "an example tries one thing",
+        ),
         ("[risk]\n", "`risk` is not supported yet"),
         ("[[grants]]\n", "`grants` is not supported yet"),
         (

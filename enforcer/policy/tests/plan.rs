@@ -48,6 +48,35 @@ fn a_plan_names_settings_rules_and_what_they_list() {
 }
 
 #[test]
+fn what_an_agent_listens_on_is_planned_and_tried() {
+    let rules = "[[exec]]\nid = \"x\"\nallow = [\"/usr/bin/node\"]\n\
+        [[listen]]\nid = \"dev\"\nallow = [\"tcp:127.0.0.1:3000-3999\"]\nby = [\"/usr/bin/node\"]\n";
+    let (old, new) = (policy(""), policy(rules));
+    let changes = plan(Some(&old.policy), &new.policy);
+    let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines[2..],
+        [
+            "+ listen dev",
+            "+ listen dev: allow tcp:127.0.0.1:3000-3999",
+            "+ listen dev: by /usr/bin/node",
+        ]
+    );
+    let parsed = policy(&format!(
+        "{rules}[[example]]\nby = \"/usr/bin/node\"\nlisten = \"tcp:[::ffff:127.0.0.1]:3000\"\nexpect = \"allow\"\nrule = \"dev\"\n\
+         [[example]]\nlisten = \"tcp:127.0.0.1:3000\"\nexpect = \"deny\"\nreason = \"not-for-this-binary\"\n\
+         [[example]]\nby = \"/usr/bin/node\"\nlisten = \"tcp:0.0.0.0:3000\"\nexpect = \"deny\"\nreason = \"not-listed\"\n\
+         [[example]]\nby = \"/usr/bin/node\"\nconnect = \"tcp:127.0.0.1:3000\"\nexpect = \"deny\"\nreason = \"not-listed\"\n"
+    ));
+    let results = run_examples(&parsed, &NamedFacts::new(&parsed.policy));
+    assert_eq!(results.len(), 4);
+    for result in &results {
+        assert!(result.passed(), "{result:?}");
+    }
+    assert_eq!(results[2].text, "/usr/bin/node: listen tcp:0.0.0.0:3000");
+}
+
+#[test]
 fn examples_fail_with_what_came_instead() {
     let parsed = policy(&format!(
         "{RULES}\

@@ -69,7 +69,7 @@ pub struct Head {
 pub enum Object {
     /// [`Kind::Exec`].
     Executable(Box<Executable>),
-    /// [`Kind::Connect`], [`Kind::Send`] and [`Kind::SendConnected`].
+    /// [`Kind::Connect`], [`Kind::Send`] and [`Kind::SendConnected`]; of [`Kind::Listen`] the local one.
     Endpoint(Endpoint),
     /// [`Kind::Unix`].
     UnixSocket(UnixPeer),
@@ -190,7 +190,9 @@ impl Event {
         let head = head(bytes)?;
         let object = match head.kind {
             Kind::Exec => Object::Executable(Box::new(executable(bytes)?)),
-            Kind::Connect | Kind::Send | Kind::SendConnected => Object::Endpoint(endpoint(bytes)?),
+            Kind::Connect | Kind::Send | Kind::SendConnected | Kind::Listen => {
+                Object::Endpoint(endpoint(bytes)?)
+            }
             Kind::Unix => Object::UnixSocket(unix_peer(bytes)?),
             Kind::Socket => Object::Socket(socket(bytes)?),
             Kind::Trace

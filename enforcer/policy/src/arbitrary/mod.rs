@@ -57,6 +57,8 @@ pub enum Action {
     },
     /// Reaching a destination, in one of its spellings.
     Connect(Protocol, IpAddr, u16),
+    /// Listening on an address, in one of its spellings.
+    Listen(Protocol, IpAddr, u16),
     /// Reaching a socket by path.
     Socket(String),
     /// Reaching a socket by abstract name.
@@ -99,6 +101,11 @@ impl Ask {
                 Request::Exec { file, stamp }
             }
             Action::Connect(protocol, address, port) => Request::Connect {
+                protocol: *protocol,
+                address: *address,
+                port: *port,
+            },
+            Action::Listen(protocol, address, port) => Request::Listen {
                 protocol: *protocol,
                 address: *address,
                 port: *port,
@@ -162,15 +169,12 @@ fn policy(choices: &mut Choices, base: &str) -> String {
         text.push_str(&rule);
     }
     for index in 0..choices.below(9) {
-        let effect = if choices.one_in(3) { "deny" } else { "allow" };
-        let destinations = choices.several(3, destination);
-        text.push_str(&format!(
-            "[[connect]]\nid = \"c{index}\"\n{effect} = {destinations}\n"
-        ));
-        if choices.one_in(2) {
-            let by = choices.several(2, |c| path(c, base));
-            text.push_str(&format!("by = {by}\n"));
-        }
+        text.push_str(&format!("[[connect]]\nid = \"c{index}\"\n"));
+        text.push_str(&internet(choices, base, destination));
+    }
+    for index in 0..choices.below(9) {
+        text.push_str(&format!("[[listen]]\nid = \"l{index}\"\n"));
+        text.push_str(&internet(choices, base, local));
     }
     for index in 0..choices.below(4) {
         let effect = if choices.one_in(3) { "deny" } else { "allow" };
@@ -180,6 +184,17 @@ fn policy(choices: &mut Choices, base: &str) -> String {
         ));
     }
     text
+}
+
+/// What follows the id of a `connect` or `listen` rule.
+fn internet(choices: &mut Choices, base: &str, one: fn(&mut Choices) -> String) -> String {
+    let effect = if choices.one_in(3) { "deny" } else { "allow" };
+    let mut lines = format!("{effect} = {}\n", choices.several(3, one));
+    if choices.one_in(2) {
+        let by = choices.several(2, |c| path(c, base));
+        lines.push_str(&format!("by = {by}\n"));
+    }
+    lines
 }
 
 fn peer(choices: &mut Choices, base: &str) -> String {
@@ -253,20 +268,42 @@ fn destination(choices: &mut Choices) -> String {
     format!("{protocol}:{address}:{}", choices.pick(PORTS))
 }
 
+/// As [`destination`], with the wildcard binds, which only listen rules can name.
+fn local(choices: &mut Choices) -> String {
+    let wildcard = match choices.below(6) {
+        0 | 1 => "0.0.0.0",
+        2 => "[::]",
+        _ => return destination(choices),
+    };
+    let protocol = protocol(choices).name();
+    format!("{protocol}:{wildcard}:{}", choices.pick(PORTS))
+}
+
 fn ask(choices: &mut Choices, base: &str) -> Ask {
     let by = (0..[1, 1, 1, 2, 0][choices.below(5)])
         .map(|_| file(choices, base))
         .collect();
-    let action = match choices.below(8) {
+    let action = match choices.below(10) {
         0 => Action::Exec {
             path: file(choices, base),
             changed: choices.one_in(4),
         },
         1 => Action::Socket(format!("{base}/{}", choices.pick(SOCKETS))),
         2 => Action::Abstract((*choices.pick(ABSTRACT)).to_owned()),
+        3 | 4 => Action::Listen(protocol(choices), listener(choices), *choices.pick(EDGES)),
         _ => Action::Connect(protocol(choices), address(choices), *choices.pick(EDGES)),
     };
     Ask { by, action }
+}
+
+/// An address to listen on: often a wildcard, in any spelling.
+fn listener(choices: &mut Choices) -> IpAddr {
+    match choices.below(8) {
+        0 => Ipv4Addr::UNSPECIFIED.into(),
+        1 => Ipv6Addr::UNSPECIFIED.into(),
+        2 => Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().into(),
+        _ => address(choices),
+    }
 }
 
 /// An address near the rules', in any spelling.

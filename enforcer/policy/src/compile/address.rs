@@ -4,7 +4,7 @@ use std::{collections::HashMap, rc::Rc};
 
 use enforcer_common::{
     maps::{MAX_ADDRESSES, MAX_PORTS},
-    object::{AddressKey, IPV4, IPV6, PortKey, TCP, UDP},
+    object::{AddressKey, IPV4, IPV6, PortKey},
     permit::Permit,
 };
 use ipnet::IpNet;
@@ -15,7 +15,10 @@ use super::{
     port::{Segment, Term, prefixes, segments},
     within,
 };
-use crate::model::{Address, Policy, Protocol};
+use crate::{
+    model::{Address, Policy},
+    tables::port_protocol,
+};
 
 type Addresses = Vec<(AddressKey, u32, u32)>;
 type PortEntries = Vec<(PortKey, u32, Permit)>;
@@ -41,7 +44,7 @@ impl Prefix {
     }
 }
 
-/// The address and port tables of a policy; `rules` numbers its connect rules.
+/// The address and port tables of a policy; `rules` numbers its internet rules.
 pub(super) fn fold(
     policy: &Policy,
     rules: &[u32],
@@ -82,17 +85,16 @@ pub(super) fn fold(
 /// Every prefix that a rule lists, with what it says of the ports, sorted.
 fn listed(policy: &Policy, rules: &[u32], classes: &mut Classes<'_>) -> Vec<(Prefix, u32)> {
     let mut listed = Vec::new();
-    for (rule, number) in policy.connect.iter().zip(rules) {
+    for ((end, rule), number) in policy.internet().zip(rules) {
         for destination in rule
             .destinations
             .iter()
             .map(|destination| destination.value)
         {
-            let (protocol, ports) = (destination.protocol, destination.ports);
             let term = classes.term(Term {
                 rule: *number,
-                protocol,
-                ports,
+                protocol: port_protocol(end, destination.protocol),
+                ports: destination.ports,
             });
             listed.extend(
                 of_address(destination.address)
@@ -181,13 +183,9 @@ impl<'c> Classes<'c> {
 
     fn add_ports(&mut self, class: u32, segments: &[Segment]) -> Result<(), Limit> {
         for segment in segments {
-            let protocol = match segment.protocol {
-                Protocol::Tcp => TCP,
-                Protocol::Udp => UDP,
-            };
             for (port, bits) in prefixes(segment.ports) {
-                self.ports
-                    .push((PortKey::new(class, protocol, port), bits, segment.permit));
+                let key = PortKey::new(class, segment.protocol, port);
+                self.ports.push((key, bits, segment.permit));
             }
         }
         // Held here, not at the end, so that a policy far beyond the limit is refused soon.

@@ -57,11 +57,10 @@ fn fold(policy: &Policy, resolved: &Resolved) -> Result<Tables, Limit> {
         .iter()
         .map(|rule| cells.rule(&rule.id.value, rule.effect, ALWAYS))
         .collect();
-    let connect: Vec<u32> = policy
-        .connect
-        .iter()
+    let internet: Vec<u32> = policy
+        .internet()
         .zip(&conditions.of_rule)
-        .map(|(rule, condition)| cells.rule(&rule.id.value, rule.effect, *condition))
+        .map(|((_, rule), condition)| cells.rule(&rule.id.value, rule.effect, *condition))
         .collect();
     let unix: Vec<u32> = policy
         .unix
@@ -94,7 +93,7 @@ fn fold(policy: &Policy, resolved: &Resolved) -> Result<Tables, Limit> {
     }
     within(executables.len(), maps::MAX_EXECUTABLES, "executables")?;
     within(peers.len(), maps::MAX_UNIX_PEERS, "unix sockets")?;
-    let (addresses, ports) = address::fold(policy, &connect, &mut cells)?;
+    let (addresses, ports) = address::fold(policy, &internet, &mut cells)?;
     Ok(Tables {
         addresses,
         ports,
@@ -106,7 +105,7 @@ fn fold(policy: &Policy, resolved: &Resolved) -> Result<Tables, Limit> {
 
 /// The numbering of `by` lists: each distinct set of executables is one bit.
 struct Conditions {
-    /// For each connect rule, the bit under which it holds; 0 = never, for its `by` is nobody.
+    /// For each internet rule, the bit under which it holds; 0 = never, for its `by` is nobody.
     of_rule: Vec<u64>,
     of_files: HashMap<FileId, u64>,
 }

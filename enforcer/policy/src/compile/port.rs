@@ -5,21 +5,22 @@ use std::collections::BTreeSet;
 use enforcer_common::permit::Permit;
 
 use super::{Limit, cell::CellBuilder};
-use crate::model::{Ports, Protocol};
+use crate::model::Ports;
 
 /// What one destination of a rule says of the ports, wherever its address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Term {
     /// Number of the rule.
     pub(super) rule: u32,
-    pub(super) protocol: Protocol,
+    /// As in the key: with the bit of listening.
+    pub(super) protocol: u8,
     pub(super) ports: Ports,
 }
 
 /// Ports of which the same is true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Segment {
-    pub(super) protocol: Protocol,
+    pub(super) protocol: u8,
     pub(super) ports: Ports,
     pub(super) permit: Permit,
 }
@@ -28,20 +29,21 @@ pub(super) struct Segment {
 /// permit joined.
 pub(super) fn segments(terms: &[Term], cells: &mut CellBuilder) -> Result<Vec<Segment>, Limit> {
     let mut segments = Vec::new();
-    for (_, protocol) in Protocol::NAMES {
+    let protocols: BTreeSet<u8> = terms.iter().map(|term| term.protocol).collect();
+    for protocol in protocols {
         let of_protocol: Vec<Term> = terms
             .iter()
-            .filter(|term| term.protocol == *protocol)
+            .filter(|term| term.protocol == protocol)
             .copied()
             .collect();
-        sweep(*protocol, &of_protocol, cells, &mut segments)?;
+        sweep(protocol, &of_protocol, cells, &mut segments)?;
     }
     Ok(segments)
 }
 
 /// Goes over the ports from low to high, with the set of terms that cover the place.
 fn sweep(
-    protocol: Protocol,
+    protocol: u8,
     terms: &[Term],
     cells: &mut CellBuilder,
     segments: &mut Vec<Segment>,

@@ -1,87 +1,59 @@
-//! The texts inside a rule: destinations, paths, unix peers.
+//! Destinations, and the local addresses of listen rules, which are written alike.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::Range,
 };
 
-use enforcer_common::object::UNIX_NAME_LEN;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::fault::Fault;
 use crate::{
-    diagnostic::{Diagnostic, quoted},
-    model::{Address, Destination, Peer, Ports, Protocol},
+    diagnostic::quoted,
+    model::{Address, Destination, End, Ports, Protocol},
     request::Request,
-    source::Span,
 };
 
-/// What is wrong with a text, and in which of its bytes.
-#[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) bytes: Range<usize>,
-    message: String,
-    expected: Option<String>,
-    hint: Option<String>,
-}
-
-impl Fault {
-    pub(super) fn new(text: &str, message: impl Into<String>) -> Self {
-        Self {
-            bytes: 0..text.len(),
-            message: message.into(),
-            expected: None,
-            hint: None,
-        }
-    }
-
-    fn within(mut self, bytes: Range<usize>) -> Self {
-        self.bytes = bytes;
-        self
-    }
-
-    pub(super) fn expected(mut self, text: impl Into<String>) -> Self {
-        self.expected = Some(text.into());
-        self
-    }
-
-    pub(super) fn hint(mut self, text: impl Into<String>) -> Self {
-        self.hint = Some(text.into());
-        self
-    }
-
-    /// The diagnostic of this fault at a place in the file.
-    pub(super) fn at(&self, span: Span) -> Diagnostic {
-        let mut diagnostic = Diagnostic::error(span, &self.message);
-        diagnostic.expected.clone_from(&self.expected);
-        diagnostic.hint.clone_from(&self.hint);
-        diagnostic
+/// What an end is called, and how it is written.
+const fn form(end: End) -> (&'static str, &'static str) {
+    match end {
+        End::Remote => (
+            "a destination",
+            "`tcp:140.82.112.0/20:443`, `udp:10.0.0.1:53`, `tcp:[2606:50c0::]/32:443`, \
+            `tcp:*:8000-8999`",
+        ),
+        End::Local => (
+            "an address to listen on",
+            "`tcp:127.0.0.1:3000-3999`, `tcp:[::1]:8080`, `tcp:0.0.0.0:80`, `udp:*:5353`",
+        ),
     }
 }
-
-const FORM: &str = "`tcp:140.82.112.0/20:443`, `udp:10.0.0.1:53`, `tcp:[2606:50c0::]/32:443`, \
-    `tcp:*:8000-8999`";
 
 /// The parts of `protocol:address:port`, each with its place.
 struct Parts<'a> {
     text: &'a str,
+    end: End,
     protocol: Protocol,
     address: Range<usize>,
     ports: Range<usize>,
 }
 
 impl<'a> Parts<'a> {
-    fn of(text: &'a str) -> Result<Self, Fault> {
+    fn of(text: &'a str, end: End) -> Result<Self, Fault> {
+        let (what, as_in) = form(end);
         let shape = || {
-            Fault::new(text, format!("{} is not a destination", quoted(text)))
+            Fault::new(text, format!("{} is not {what}", quoted(text)))
                 .expected("`protocol:address:port`")
-                .hint(format!("as in {FORM}"))
+                .hint(format!("as in {as_in}"))
         };
         let (name, rest) = text.split_once(':').ok_or_else(shape)?;
         let known = Protocol::NAMES.iter().find(|(known, _)| *known == name);
         let Some((_, protocol)) = known else {
             let fault = shape().within(0..name.len()).expected("`tcp` or `udp`");
             return Err(if rest.starts_with("//") {
-                fault.hint("an URL is not a destination: write protocol, address and port")
+                fault.hint(format!(
+                    "an URL is not {what}: write protocol, address and port"
+                ))
             } else {
                 fault
             });
@@ -97,6 +69,7 @@ impl<'a> Parts<'a> {
         })?;
         Ok(Self {
             text,
+            end,
             protocol: *protocol,
             address: start..start + colon,
             ports: start + colon + 1..text.len(),
@@ -115,7 +88,16 @@ impl<'a> Parts<'a> {
 
 /// A destination of a rule.
 pub(super) fn parse_destination(text: &str) -> Result<Destination, Fault> {
-    let parts = Parts::of(text)?;
+    places(text, End::Remote)
+}
+
+/// The local addresses of a listen rule.
+pub(super) fn parse_local(text: &str) -> Result<Destination, Fault> {
+    places(text, End::Local)
+}
+
+fn places(text: &str, end: End) -> Result<Destination, Fault> {
+    let parts = Parts::of(text, end)?;
     Ok(Destination {
         protocol: parts.protocol,
         address: address(&parts)?,
@@ -123,9 +105,29 @@ pub(super) fn parse_destination(text: &str) -> Result<Destination, Fault> {
     })
 }
 
-/// The destination of an example: one address in any spelling, one port.
-pub(super) fn parse_endpoint(text: &str) -> Result<Request, Fault> {
-    let parts = Parts::of(text)?;
+/// The destination of an example.
+pub(super) fn parse_connect(text: &str) -> Result<Request, Fault> {
+    let (protocol, address, port) = place(text, End::Remote)?;
+    Ok(Request::Connect {
+        protocol,
+        address,
+        port,
+    })
+}
+
+/// Where an example listens.
+pub(super) fn parse_listen(text: &str) -> Result<Request, Fault> {
+    let (protocol, address, port) = place(text, End::Local)?;
+    Ok(Request::Listen {
+        protocol,
+        address,
+        port,
+    })
+}
+
+/// One address in any spelling, one port.
+fn place(text: &str, end: End) -> Result<(Protocol, IpAddr, u16), Fault> {
+    let parts = Parts::of(text, end)?;
     let written = &text[parts.address.clone()];
     let bare = written
         .strip_prefix('[')
@@ -143,11 +145,7 @@ pub(super) fn parse_endpoint(text: &str) -> Result<Request, Fault> {
         let message = "an example names one port".to_owned();
         return Err(parts.fault(&parts.ports, message));
     }
-    Ok(Request::Connect {
-        protocol: parts.protocol,
-        address,
-        port: first,
-    })
+    Ok((parts.protocol, address, first))
 }
 
 fn address(parts: &Parts<'_>) -> Result<Address, Fault> {
@@ -220,8 +218,9 @@ fn v4(parts: &Parts<'_>, address: Ipv4Addr, length: &str) -> Result<Ipv4Net, Fau
     if net.trunc() != net {
         return Err(host_bits(parts, &net.trunc().to_string()));
     }
-    if address.is_unspecified() && length == 32 {
-        return Err(unspecified(parts, "127.0.0.1"));
+    let unspecified = address.is_unspecified() && length == 32;
+    if unspecified && parts.end == End::Remote {
+        return Err(leads_to(parts, "127.0.0.1"));
     }
     Ok(net)
 }
@@ -241,8 +240,9 @@ fn v6(parts: &Parts<'_>, inner: &str, length: &str) -> Result<Ipv6Net, Fault> {
         let right = format!("[{}]/{length}", net.trunc().addr());
         return Err(host_bits(parts, &right));
     }
-    if address.is_unspecified() && length == 128 {
-        return Err(unspecified(parts, "[::1]"));
+    let unspecified = address.is_unspecified() && length == 128;
+    if unspecified && parts.end == End::Remote {
+        return Err(leads_to(parts, "[::1]"));
     }
     match inside_ipv4(net) {
         None => Ok(net),
@@ -264,7 +264,7 @@ fn host_bits(parts: &Parts<'_>, right: &str) -> Fault {
         ))
 }
 
-fn unspecified(parts: &Parts<'_>, loopback: &str) -> Fault {
+fn leads_to(parts: &Parts<'_>, loopback: &str) -> Fault {
     parts
         .fault(
             &parts.address,
@@ -334,52 +334,4 @@ fn ports(parts: &Parts<'_>) -> Result<Ports, Fault> {
             .hint(format!("write `{last}-{first}`")));
     }
     Ok(Ports { first, last })
-}
-
-/// An absolute path in its plain form; `/` at its end says "directory".
-pub(super) fn parse_path(text: &str) -> Result<String, Fault> {
-    let fault = |message: &str| Fault::new(text, format!("{} {message}", quoted(text)));
-    if !text.starts_with('/') {
-        return Err(fault("is not an absolute path").expected("a path that begins with `/`"));
-    }
-    if text.contains('\0') {
-        return Err(fault("has a NUL, which no path can have"));
-    }
-    let inner = text.strip_suffix('/').unwrap_or(text);
-    if inner.is_empty() {
-        return Err(fault("is every file of the host").expected("a smaller directory"));
-    }
-    if inner
-        .split('/')
-        .skip(1)
-        .any(|name| matches!(name, "" | "." | ".."))
-    {
-        return Err(fault("is not a plain path").expected("a path without `//`, `.` and `..`"));
-    }
-    Ok(text.to_owned())
-}
-
-/// A unix peer: an absolute path, or `@` and an abstract name.
-pub(super) fn parse_peer(text: &str) -> Result<Peer, Fault> {
-    let Some(name) = text.strip_prefix('@') else {
-        let path = parse_path(text).map_err(|fault| {
-            if text.starts_with('/') {
-                return fault;
-            }
-            fault.expected("an absolute path, or `@` and an abstract name")
-        })?;
-        if path.ends_with('/') {
-            return Err(Fault::new(text, format!("{} is a directory", quoted(text)))
-                .expected("the path of one socket"));
-        }
-        return Ok(Peer::Path(path));
-    };
-    let longest = UNIX_NAME_LEN - 1;
-    if name.is_empty() || name.len() > longest {
-        return Err(
-            Fault::new(text, format!("{} cannot be an abstract name", quoted(text)))
-                .expected(format!("1 to {longest} bytes after `@`")),
-        );
-    }
-    Ok(Peer::Abstract(name.to_owned()))
 }

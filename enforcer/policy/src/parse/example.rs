@@ -3,8 +3,10 @@
 use enforcer_common::verdict::Reason;
 
 use super::{
-    destination::{Fault, parse_endpoint, parse_path, parse_peer},
+    destination::{parse_connect, parse_listen},
+    fault::Fault,
     fields::{Fields, Log, Raw, part, word},
+    path::{parse_path, parse_peer},
 };
 use crate::{
     diagnostic::Diagnostic,
@@ -14,7 +16,7 @@ use crate::{
 };
 
 const EFFECTS: &[(&str, Effect)] = &[("allow", Effect::Allow), ("deny", Effect::Deny)];
-const ACTIONS: [&str; 3] = ["exec", "connect", "unix"];
+const ACTIONS: [&str; 4] = ["exec", "connect", "listen", "unix"];
 
 pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Example> {
     let fields = Fields::open(log, text, Table::Example, raw.table, raw.span);
@@ -48,14 +50,15 @@ fn action(log: &mut Log, text: &str, fields: &Fields<'_>) -> Option<ExampleActio
         let place = named.get(1).and_then(|second| fields.key_span(second));
         log.push(
             Diagnostic::error(place.unwrap_or(fields.span), "an example tries one thing")
-                .expected("one of `exec`, `connect`, `unix`"),
+                .expected("one of `exec`, `connect`, `listen`, `unix`"),
         );
         return None;
     };
     let tried = fields.text(name)?;
     match *name {
         "exec" => value(log, text, &tried, parse_path).map(ExampleAction::Exec),
-        "connect" => value(log, text, &tried, parse_endpoint).map(ExampleAction::Connect),
+        "connect" => value(log, text, &tried, parse_connect).map(ExampleAction::Connect),
+        "listen" => value(log, text, &tried, parse_listen).map(ExampleAction::Listen),
         _ => value(log, text, &tried, parse_peer).map(ExampleAction::Unix),
     }
 }

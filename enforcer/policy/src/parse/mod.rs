@@ -3,7 +3,9 @@
 mod agent;
 mod destination;
 mod example;
+mod fault;
 mod fields;
+mod path;
 mod rule;
 mod until;
 
@@ -14,7 +16,7 @@ use toml::de::DeTable;
 use self::fields::{Fields, Log};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, quoted},
-    model::{Agent, ConnectRule, Example, ExecRule, Policy, UnixRule},
+    model::{Agent, End, Example, ExecRule, InternetRule, Policy, UnixRule},
     source::{Includes, Link, MAX_SOURCE_BYTES, Parsed, Source, Sources, Span, Spanned, too_large},
 };
 
@@ -44,7 +46,8 @@ struct Reader<'a> {
     log: Log,
     agent: Option<Agent>,
     exec: Vec<ExecRule>,
-    connect: Vec<ConnectRule>,
+    connect: Vec<InternetRule>,
+    listen: Vec<InternetRule>,
     unix: Vec<UnixRule>,
     examples: Vec<Example>,
 }
@@ -59,6 +62,7 @@ impl<'a> Reader<'a> {
             agent: None,
             exec: Vec::new(),
             connect: Vec::new(),
+            listen: Vec::new(),
             unix: Vec::new(),
             examples: Vec::new(),
         }
@@ -123,7 +127,11 @@ impl<'a> Reader<'a> {
         }
         for table in fields.tables("connect") {
             self.connect
-                .extend(rule::connect(&mut self.log, text, table));
+                .extend(rule::internet(&mut self.log, text, table, End::Remote));
+        }
+        for table in fields.tables("listen") {
+            self.listen
+                .extend(rule::internet(&mut self.log, text, table, End::Local));
         }
         for table in fields.tables("unix") {
             self.unix.extend(rule::unix(&mut self.log, text, table));
@@ -182,8 +190,10 @@ impl<'a> Reader<'a> {
     fn check_ids(&mut self) {
         let exec = self.exec.iter().map(|rule| &rule.id);
         let connect = self.connect.iter().map(|rule| &rule.id);
+        let listen = self.listen.iter().map(|rule| &rule.id);
         let unix = self.unix.iter().map(|rule| &rule.id);
-        let mut ids: Vec<&Spanned<String>> = exec.chain(connect).chain(unix).collect();
+        let mut ids: Vec<&Spanned<String>> =
+            exec.chain(connect).chain(listen).chain(unix).collect();
         ids.sort_by_key(|id| id.span);
         let mut first: HashMap<&str, Span> = HashMap::new();
         for id in ids {
@@ -209,6 +219,7 @@ impl<'a> Reader<'a> {
                     agent,
                     exec: self.exec,
                     connect: self.connect,
+                    listen: self.listen,
                     unix: self.unix,
                     examples: self.examples,
                     sources: sources.clone(),

@@ -1,13 +1,15 @@
-//! `[[exec]]`, `[[connect]]`, `[[unix]]`.
+//! `[[exec]]`, `[[connect]]`, `[[listen]]`, `[[unix]]`.
 
 use super::{
-    destination::{Fault, parse_destination, parse_path, parse_peer},
+    destination::{parse_destination, parse_local},
+    fault::Fault,
     fields::{Fields, Log, Raw, part},
+    path::{parse_path, parse_peer},
 };
 use crate::{
     diagnostic::{Diagnostic, quoted},
     key::Table,
-    model::{ConnectRule, Effect, ExecRule, UnixRule},
+    model::{Effect, End, ExecRule, InternetRule, UnixRule},
     source::Spanned,
 };
 
@@ -41,8 +43,12 @@ pub(super) fn exec(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<ExecRule> 
     })
 }
 
-pub(super) fn connect(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<ConnectRule> {
-    let fields = Fields::open(log, text, Table::Connect, raw.table, raw.span);
+pub(super) fn internet(log: &mut Log, text: &str, raw: Raw<'_>, end: End) -> Option<InternetRule> {
+    let (table, parse): (_, fn(&str) -> _) = match end {
+        End::Remote => (Table::Connect, parse_destination),
+        End::Local => (Table::Listen, parse_local),
+    };
+    let fields = Fields::open(log, text, table, raw.table, raw.span);
     let id = id(log, &fields);
     let by = fields.texts("by");
     if by.as_ref().is_some_and(Vec::is_empty) {
@@ -50,8 +56,8 @@ pub(super) fn connect(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Connect
     }
     let by = by.map(|paths| items(log, text, paths, parse_path));
     let (effect, destinations) = objects(log, &fields)?;
-    let destinations = items(log, text, destinations, parse_destination);
-    Some(ConnectRule {
+    let destinations = items(log, text, destinations, parse);
+    Some(InternetRule {
         id: id?,
         effect,
         destinations,

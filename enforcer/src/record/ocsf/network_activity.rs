@@ -34,15 +34,20 @@ const CLASS: Class = Class {
 };
 const OPEN: Member = (1, "Open");
 const TRAFFIC: Member = (6, "Traffic");
+const LISTEN: Member = (7, "Listen");
+const INBOUND: Member = (1, "Inbound");
 const OUTBOUND: Member = (2, "Outbound");
 const LOCAL: Member = (4, "Local");
 
 /// The record of a connection or a message to an internet address.
 pub(super) fn endpoint(scene: &Scene<'_>, endpoint: Endpoint) -> Value {
     let protocol = protocol_name(endpoint.protocol);
+    let listens = scene.head.kind == Kind::Listen;
+    let direction = if listens { INBOUND } else { OUTBOUND };
+    // Who will come is not known; `dst_endpoint` is where they come to.
     let connection = json!({
-        "direction": OUTBOUND.1,
-        "direction_id": OUTBOUND.0,
+        "direction": direction.1,
+        "direction_id": direction.0,
         "protocol_name": protocol,
         "protocol_num": endpoint.protocol,
         "protocol_ver_id": endpoint.address.map(version),
@@ -107,6 +112,8 @@ pub(super) fn socket(scene: &Scene<'_>, socket: Socket) -> Value {
 fn activity(kind: Kind) -> Member {
     if kind == Kind::SendConnected {
         TRAFFIC
+    } else if kind == Kind::Listen {
+        LISTEN
     } else {
         OPEN
     }

@@ -1,7 +1,8 @@
 //! Makes attempts, one after the other, and says of each what came of it: the agent of the tests.
 //!
-//! `probe ATTEMPT...` takes an attempt an argument, `probe -` one a line of its standard input. An
-//! attempt is words parted by spaces; `perform` lists them. Each is answered by one line of JSON
+//! `probe ATTEMPT...` takes an attempt an argument; the attempt `-` takes one a line of its standard
+//! input. (So a script `#!probe` is a probe too, with its own path for a first attempt, which none is.)
+//! An attempt is words parted by spaces; `perform` lists them. Each is answered by one line of JSON
 //! (`enforcer_tests::Answer`). That an attempt fails is no failure of the probe.
 
 mod exec;
@@ -52,15 +53,14 @@ impl From<io::Result<Outcome>> for Outcome {
 pub type Kept = HashMap<String, OwnedFd>;
 
 fn main() -> io::Result<()> {
-    let attempts: Vec<String> = std::env::args().skip(1).collect();
     let mut kept = Kept::new();
-    if attempts == ["-"] {
-        for attempt in io::stdin().lock().lines() {
-            answer(&attempt?, &mut kept)?;
-        }
-    } else {
-        for attempt in &attempts {
-            answer(attempt, &mut kept)?;
+    for attempt in std::env::args().skip(1) {
+        if attempt == "-" {
+            for attempt in io::stdin().lock().lines() {
+                answer(&attempt?, &mut kept)?;
+            }
+        } else if !attempt.starts_with('/') {
+            answer(&attempt, &mut kept)?;
         }
     }
     Ok(())
