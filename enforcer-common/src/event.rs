@@ -78,6 +78,10 @@ kinds! {
     Interface = 18, "interface";
     /// Listening for connections, or binding to receive datagrams: [`Connect`] with the local address.
     Listen = 19, "listen";
+    /// Setting a socket option that changes where packets go: [`Other`]. Only denials.
+    SocketOption = 20, "socket-option";
+    /// Using a capability that no agent has: [`Other`]. Only denials.
+    Capability = 21, "capability";
 }
 
 /// What every event begins with.

@@ -59,6 +59,8 @@ pub const FIELDS: &[Field] = &[
     field("MSG_NAME", &["msghdr.msg_name"]),
     field("MSG_NAMELEN", &["msghdr.msg_namelen"]),
     field("MSG_FLAGS", &["msghdr.msg_flags"]),
+    field("MSG_CONTROL", &["msghdr.msg_control"]),
+    field("MSG_CONTROLLEN", &["msghdr.msg_controllen"]),
     field("UNIX_ADDRESS", &["unix_sock.addr"]),
     field("UNIX_DENTRY", &["unix_sock.path.dentry"]),
     field("UNIX_ADDRESS_LEN", &["unix_address.len"]),

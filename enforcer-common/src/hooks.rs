@@ -13,12 +13,14 @@ pub const HOOKS: &[&str] = &[
     "socket_sendmsg",
     "socket_bind",
     "socket_listen",
+    "socket_setsockopt",
     "file_receive",
     "unix_stream_connect",
     "unix_may_send",
     "ptrace_access_check",
     "ptrace_traceme",
     "task_kill",
+    "capable",
     "bpf",
     "perf_event_open",
     "sb_mount",
@@ -43,6 +45,10 @@ pub const HOOKS_BEFORE_6_5: &[&str] = &["file_permission"];
 
 /// The hooks that a kernel of this version (major, minor) needs, in the order of attaching.
 pub fn hooks_of(version: (u32, u32)) -> impl Iterator<Item = &'static str> {
-    let old: &[&str] = if version < (6, 5) { HOOKS_BEFORE_6_5 } else { &[] };
+    let old: &[&str] = if version < (6, 5) {
+        HOOKS_BEFORE_6_5
+    } else {
+        &[]
+    };
     old.iter().chain(HOOKS).copied()
 }

@@ -2,6 +2,26 @@
 
 use crate::object::FileId;
 
+/// Interpreter levels of one executable: a script, its interpreter, and one more.
+pub const MAX_LEVELS: usize = 3;
+
+/// The files of an executable, one a level, the last one being what runs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Identities, in the order in which the kernel opened them; those beyond `levels` do not count.
+    pub files: [FileId; MAX_LEVELS],
+    /// Sequence number of the exec event of the last level; 0 = still the launcher's image.
+    pub exec: u64,
+    /// Files that count.
+    pub levels: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}
+
+/// [`Label::unlisted`]: a file of the image is not in the policy.
+pub const UNLISTED: u32 = 1;
+
 /// The label of a task inside a session, keyed by the address of its `task_struct`.
 ///
 /// Written by the kernel programs alone: copied to the child in `task_alloc`, changed at exec by
@@ -11,32 +31,22 @@ use crate::object::FileId;
 pub struct Label {
     /// Id of the session; must equal that of the slot, or the slot was given to another session.
     pub session: u64,
-    /// Identity of the executable that the task runs.
-    pub file: FileId,
-    /// Conditions true of that executable, in the numbering of `generation`.
+    /// What the task runs.
+    pub image: Image,
+    /// What it will run when the kernel commits the exec under way.
+    pub next: Image,
+    /// Conditions true of the image, in the numbering of `generation`.
     pub conditions: u64,
-    /// Sequence number of the exec event that started the executable; 0 = still the launcher's image.
-    pub exec: u64,
-    /// As `file`, for an exec under way; becomes true when the kernel commits it.
-    pub next_file: FileId,
-    /// As `conditions`, for an exec under way.
-    pub next_conditions: u64,
-    /// As `exec`, for an exec under way.
-    pub next_exec: u64,
     /// Index of the session in the session table.
     pub slot: u32,
     /// Policy generation that `conditions` belongs to; when it is not the one in force they are
-    /// looked up again by `file`.
+    /// looked up again by the image's files. 0 = never looked up.
     pub generation: u32,
-    /// As `generation`, for an exec under way.
-    pub next_generation: u32,
-    /// Interpreter levels judged in the exec under way.
-    pub next_level: u32,
+    /// [`UNLISTED`], or 0; as `conditions`.
+    pub unlisted: u32,
     /// Thread group of the task (pid as users know it), for the daemon's look at who is inside;
     /// 0 = a forked process that has made no decision yet.
     pub tgid: u32,
-    /// 1 = a level of the exec under way is not listed (monitor mode): no condition will be true.
-    pub next_unlisted: u32,
 }
 
 /// A session as the kernel knows it. Written by the daemon when it gives the slot out; `tasks` is

@@ -22,9 +22,9 @@ pub struct FileId {
 
 /// What changes when a file's content changes: `i_ctime` and `i_size`.
 ///
-/// No user-space call sets ctime; an unchanged stamp means that content, owner and mode are those
-/// that the daemon judged, as far as the clock's tick can tell (it does not prove it within one
-/// tick of the write).
+/// No call sets ctime, so an unchanged stamp means that content, owner and mode are those that the
+/// daemon judged. It does not prove it within one tick of the clock after a write, nor against who can
+/// set the clock (no session can) or had the file mapped for writing before it was judged.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileStamp {
@@ -131,28 +131,34 @@ impl Address {
 
     /// An IPv6 address as it lies in memory, made canonical.
     ///
-    /// Three kinds of IPv6 address lead to an IPv4 host and are judged as that host, so that no
-    /// rule about it can be passed by another spelling: IPv4-mapped (`::ffff:0:0/96`, RFC 4291
-    /// 2.5.5.2), the well-known NAT64 prefix (`64:ff9b::/96`, RFC 6052) and 6to4 (`2002::/16`,
-    /// RFC 3056, by its relay). The unspecified address is not handled here: what it leads to
-    /// depends on the socket.
+    /// An IPv4-mapped address (`::ffff:0:0/96`, RFC 4291 2.5.5.2) is the IPv4 host: the kernel sends
+    /// IPv4. The unspecified address is not handled here: what it leads to depends on the socket.
     #[inline(always)]
     #[must_use]
     pub const fn v6(words: [u32; 4]) -> Self {
         let [first, second, third, fourth] = words;
-        let mapped = first == 0 && third == 0xffff_u32.to_be();
-        let nat64 = first == 0x0064_ff9b_u32.to_be() && third == 0;
-        if second == 0 && (mapped || nat64) {
+        if first == 0 && second == 0 && third == 0xffff_u32.to_be() {
             return Self::v4(fourth);
-        }
-        if u32::from_be(first) >> 16 == 0x2002 {
-            let relay = (u32::from_be(first) << 16) | (u32::from_be(second) >> 16);
-            return Self::v4(relay.to_be());
         }
         Self {
             family: IPV6,
             words,
         }
+    }
+
+    /// Whether it is an IPv6 address that stands for an IPv4 host by somebody's translation: the
+    /// well-known NAT64 prefix (`64:ff9b::/96`, RFC 6052) and 6to4 (`2002::/16`, RFC 3056).
+    ///
+    /// Such a packet goes to whoever has the route, as IPv6, and from there perhaps to the IPv4
+    /// host: a rule about the host would open the way to the translator, a rule about the prefix the
+    /// way to every IPv4 host. So it is not judged: it is denied.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_translated(&self) -> bool {
+        let [first, second, third, _] = self.words;
+        let nat64 = first == 0x0064_ff9b_u32.to_be() && second == 0 && third == 0;
+        let six_to_four = u32::from_be(first) >> 16 == 0x2002;
+        self.family == IPV6 && (nat64 || six_to_four)
     }
 
     /// Whether it is an IPv4 host's.

@@ -100,4 +100,6 @@ reasons! {
     TargetOutsideSession = 18, "target-outside-session";
     /// No agent may do this, whatever its policy.
     NeverAllowed = 19, "never-allowed";
+    /// A script's interpreter is a script, whose interpreter is one: more levels than are judged.
+    InterpretersTooDeep = 20, "interpreters-too-deep";
 }

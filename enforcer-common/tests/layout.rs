@@ -5,9 +5,9 @@ use std::mem::{align_of, offset_of, size_of};
 
 use enforcer_common::{
     event::{Connect, Exec, Header, Kind, Other, Socket, Unix},
-    label::{AgentParams, Label, Pending, Session},
+    label::{AgentParams, Image, Label, Pending, Session},
     maps::Counter,
-    object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
+    object::{Address, AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
     verdict::{Reason, Verdict},
 };
@@ -37,10 +37,10 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
         UnixKey: 136, 8 { kind @ 0 + 4, name_len @ 4 + 4, file @ 8 + 16, name @ 24 + 108, pad @ 132 + 4 }
         Permit: 24, 8 { allow @ 0 + 8, deny @ 8 + 8, cell @ 16 + 4, pad @ 20 + 4 }
         ExecPermit: 56, 8 { permit @ 0 + 24, conditions @ 24 + 8, stamp @ 32 + 24 }
-        Label: 96, 8 {
-            session @ 0 + 8, file @ 8 + 16, conditions @ 24 + 8, exec @ 32 + 8, next_file @ 40 + 16,
-            next_conditions @ 56 + 8, next_exec @ 64 + 8, slot @ 72 + 4, generation @ 76 + 4,
-            next_generation @ 80 + 4, next_level @ 84 + 4, tgid @ 88 + 4, next_unlisted @ 92 + 4,
+        Image: 64, 8 { files @ 0 + 48, exec @ 48 + 8, levels @ 56 + 4, pad @ 60 + 4 }
+        Label: 160, 8 {
+            session @ 0 + 8, image @ 8 + 64, next @ 72 + 64, conditions @ 136 + 8, slot @ 144 + 4,
+            generation @ 148 + 4, unlisted @ 152 + 4, tgid @ 156 + 4,
         }
         Session: 24, 8 { id @ 0 + 8, tasks @ 8 + 8, agent @ 16 + 4, pad @ 20 + 4 }
         Pending: 24, 8 { session @ 0 + 8, start_ticks @ 8 + 8, slot @ 16 + 4, pad @ 20 + 4 }
@@ -90,29 +90,47 @@ fn every_number_reads_back_as_what_it_was_written_from() {
 #[test]
 fn every_spelling_of_an_ipv4_host_is_that_host() {
     let host = AddressKey::v4([169, 254, 169, 254]);
-    for text in [
-        "::ffff:169.254.169.254",
-        "64:ff9b::a9fe:a9fe",
-        "2002:a9fe:a9fe::1",
-        "2002:a9fe:a9fe:1:2:3:4:5",
-    ] {
-        let address: std::net::Ipv6Addr = text.parse().unwrap();
-        assert_eq!(AddressKey::v6(address.octets()), host, "{text}");
-    }
+    let of = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+    assert_eq!(AddressKey::v6(of("::ffff:169.254.169.254")), host);
     for text in [
         "::1",
         "::",
         "fd00:ec2::254",
-        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
         "::fffe:169.254.169.254",
         "::169.254.169.254",
     ] {
-        let address: std::net::Ipv6Addr = text.parse().unwrap();
-        assert_eq!(
-            AddressKey::v6(address.octets()).address,
-            address.octets(),
-            "{text}"
-        );
+        assert_eq!(AddressKey::v6(of(text)).address, of(text), "{text}");
+    }
+}
+
+#[test]
+fn an_address_that_somebody_translates_is_told() {
+    let of = |text: &str| {
+        let octets = text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        Address::v6(std::array::from_fn(|i| {
+            u32::from_ne_bytes(octets[i * 4..i * 4 + 4].try_into().unwrap())
+        }))
+    };
+    for text in [
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::",
+        "2002:a9fe:a9fe::1",
+        "2002::",
+        "2002:7f00:1::66",
+    ] {
+        assert!(of(text).is_translated(), "{text}");
+    }
+    for text in [
+        "64:ff9b:1::1",
+        "64:ff9a::1",
+        "2003::1",
+        "::1",
+        "::ffff:1.2.3.4",
+        "::ffff:32.2.1.1",
+    ] {
+        assert!(!of(text).is_translated(), "{text}");
     }
 }
 
@@ -134,5 +152,8 @@ fn every_hook_is_attached_once_and_old_kernels_get_more() {
     let old: Vec<_> = enforcer_common::hooks::hooks_of((6, 1)).collect();
     assert!(!new.contains(&"file_permission") && old.contains(&"file_permission"));
     assert!(new.iter().all(|hook| old.contains(hook)));
-    assert_eq!(old.iter().collect::<std::collections::BTreeSet<_>>().len(), old.len());
+    assert_eq!(
+        old.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        old.len()
+    );
 }

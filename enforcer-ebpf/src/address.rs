@@ -76,9 +76,13 @@ pub fn named(sk: Ptr, address: Ptr, length: u32, to: Use) -> Named {
     let address = match family {
         AF_INET if length >= SOCKADDR_IN_LEN => Address::v4(v4),
         AF_INET6 if length >= SOCKADDR_IN6_LEN => Address::v6([a, b, c, d]),
-        AF_UNSPEC => return Named::Nothing,
+        AF_UNSPEC if disconnects => return Named::Nothing,
+        // Among them AF_UNSPEC to an IPv6 socket: that socket may be made an IPv4 one meanwhile.
         _ => return Named::Fault(Reason::AddressNotJudgeable),
     };
+    if address.is_translated() {
+        return Named::Fault(Reason::AddressNotJudgeable);
+    }
     let address = match to {
         Use::Bind => address,
         Use::Connect | Use::Send => reached(sk, address),

@@ -66,27 +66,24 @@ impl Finding {
     }
 }
 
-/// Judges a file to be run; gives with it the conditions that running it makes true.
+/// Judges a file to be run.
 #[inline(always)]
-pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> (Finding, u64) {
+pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> Finding {
     if let Some(fault) = acting.fault {
-        return (Finding::of(fault), 0);
+        return Finding::of(fault);
     }
     let Some(table) = EXECUTABLES.get(acting.params.tables) else {
-        return (Finding::of(Reason::TableMissing), 0);
+        return Finding::of(Reason::TableMissing);
     };
     // SAFETY: entries of a published table never change; it is freed after its last reader.
     let Some(words) = (unsafe { table.get(file) }) else {
-        return (Finding::of(Reason::NotListed), 0);
+        return Finding::of(Reason::NotListed);
     };
     let entry: &ExecPermit = typed(words);
     if entry.stamp != *stamp {
-        return (Finding::of(Reason::FileChanged), entry.conditions);
+        return Finding::of(Reason::FileChanged);
     }
-    (
-        Finding::of_permit(&entry.permit, acting.conditions),
-        entry.conditions,
-    )
+    Finding::of_permit(&entry.permit, acting.conditions)
 }
 
 /// Judges an internet destination, or with `LISTEN` in `protocol` a local address.
@@ -94,6 +91,9 @@ pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> (Finding
 pub fn destination(acting: &Acting, address: &Address, protocol: u8, port: u16) -> Finding {
     if let Some(fault) = acting.fault {
         return Finding::of(fault);
+    }
+    if address.is_translated() {
+        return Finding::of(Reason::AddressNotJudgeable);
     }
     let (tables, conditions) = (acting.params.tables, acting.conditions);
     Finding::unpack(look_up(tables, conditions, address, protocol, port))

@@ -18,7 +18,7 @@ use crate::{
     arch::{eperm, fetch_add},
     decide::{Finding, needs_evidence, reported, verdict},
     kernel::{TASK_LEADER, TASK_REAL_PARENT, TASK_START, TASK_TGID, boot_time, current},
-    label::Acting,
+    label::{Acting, session_at},
     maps::{COUNTERS, DENIALS, EVENTS},
 };
 
@@ -152,7 +152,7 @@ unsafe fn fill_header(
         (*header).sequence = sequence;
         (*header).time_ns = boot_time();
         (*header).session = acting.session;
-        (*header).exec = (*acting.label).exec;
+        (*header).exec = (*acting.label).image.exec;
         (*header).start_ns = task.follow(&TASK_LEADER).load(&TASK_START);
         (*header).conditions = acting.conditions;
         (*header).tgid = (ids >> 32) as u32;
@@ -171,7 +171,12 @@ unsafe fn fill_header(
 
 /// Reports the end of a session. The freed task is not the current one, so only its label speaks.
 #[inline(always)]
-pub fn session_ended(label: &Label, agent: u32) {
+pub fn session_ended(label: &Label) {
+    let agent = match session_at(label.slot) {
+        // SAFETY: a live map value of integers.
+        Some(session) => unsafe { (*session).agent },
+        None => return, // not reachable: it was just found
+    };
     let sequence = count(Counter::Sequence) + 1;
     write(Verdict::Allow, |event: *mut Header| {
         // SAFETY: the reservation is as large as the type.
@@ -180,7 +185,7 @@ pub fn session_ended(label: &Label, agent: u32) {
                 sequence,
                 time_ns: boot_time(),
                 session: label.session,
-                exec: label.exec,
+                exec: label.image.exec,
                 start_ns: 0,
                 conditions: 0,
                 tgid: label.tgid,

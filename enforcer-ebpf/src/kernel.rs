@@ -29,7 +29,7 @@ offsets! {
     INODE_NUMBER INODE_MODE INODE_SUPER INODE_GENERATION INODE_SIZE INODE_CTIME_SEC INODE_CTIME_NSEC
     SUPER_DEVICE DENTRY_INODE
     SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_NUM SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL
-    MSG_NAME MSG_NAMELEN MSG_FLAGS
+    MSG_NAME MSG_NAMELEN MSG_FLAGS MSG_CONTROL MSG_CONTROLLEN
     UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
     TASK_TGID TASK_REAL_PARENT TASK_LEADER TASK_START
     REGS_SYSCALL REGS_ARGUMENT_2 REGS_ARGUMENT_3
@@ -92,6 +92,12 @@ impl Ptr {
     #[inline(always)]
     pub fn follow(self, field: &Global<u32>) -> Self {
         Self(self.load(field))
+    }
+
+    /// The address some bytes on.
+    #[inline(always)]
+    pub fn plus(self, bytes: u64) -> Self {
+        Self(self.0.cast::<u8>().wrapping_add(bytes as usize).cast())
     }
 
     /// Copies a field, or fails when the address cannot be read.

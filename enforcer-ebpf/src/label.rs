@@ -2,7 +2,10 @@
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use enforcer_common::{
-    label::{AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, Label, Session},
+    label::{
+        AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, Image, Label, MAX_LEVELS,
+        Session, UNLISTED,
+    },
     permit::{ALWAYS, ExecPermit},
     verdict::Reason,
 };
@@ -22,7 +25,7 @@ pub struct Acting {
     pub agent: u32,
     /// The agent's parameters in the generation that judges this action.
     pub params: AgentParams,
-    /// Conditions true of the task in that generation; 0 = its executable is not in the policy.
+    /// Conditions true of the task in that generation.
     pub conditions: u64,
     /// Why nothing can be allowed, whatever the action.
     pub fault: Option<Reason>,
@@ -76,36 +79,34 @@ impl Acting {
         {
             Some(params) if params.flags & AGENT_PRESENT != 0 => {
                 self.params = *params;
-                self.conditions = self.conditions_now();
-                if self.conditions == 0 {
-                    self.fault = Some(Reason::ExecutableNotListed);
-                }
+                self.find_conditions();
             }
             Some(_) => self.fault = Some(Reason::AgentNotInPolicy),
             None => self.fault = Some(Reason::TableMissing),
         }
     }
 
-    /// Conditions of the executable in the generation in force. They are kept in the label and
+    /// Conditions of what the task runs in the generation in force. They are kept in the label and
     /// looked up again only when the generation has changed since.
     #[inline(always)]
-    fn conditions_now(&self) -> u64 {
+    fn find_conditions(&mut self) {
         let label = self.label;
         // SAFETY: a live map value that only this task writes.
         unsafe {
-            if (*label).exec == 0 {
-                return ALWAYS; // still the launcher's image, which no policy lists
+            if (*label).image.levels == 0 {
+                self.conditions = ALWAYS; // still the launcher's image, which no policy lists
+                return;
             }
             if (*label).generation != self.params.generation {
-                (*label).conditions = match EXECUTABLES.get(self.params.tables) {
-                    Some(table) => table
-                        .get((*label).file)
-                        .map_or(0, |words| typed::<ExecPermit, _>(words).conditions),
-                    None => 0,
-                };
+                let found = conditions_of(&raw const (*label).image, self.params.tables);
+                (*label).unlisted = if found.is_some() { 0 } else { UNLISTED };
+                (*label).conditions = found.unwrap_or(0);
                 (*label).generation = self.params.generation;
             }
-            (*label).conditions
+            self.conditions = (*label).conditions;
+            if (*label).unlisted != 0 {
+                self.fault = Some(Reason::ExecutableNotListed);
+            }
         }
     }
 
@@ -114,6 +115,27 @@ impl Acting {
     pub fn enforces(&self) -> bool {
         self.params.flags & AGENT_ENFORCE != 0 || boot_time() >= self.params.monitor_until_ns
     }
+}
+
+/// Conditions of an image: those of all its files; `None` when one of them is not listed.
+#[inline(always)]
+fn conditions_of(image: *const Image, tables: u32) -> Option<u64> {
+    let table = EXECUTABLES.get(tables)?;
+    let mut conditions = 0;
+    let mut level = 0;
+    while level < MAX_LEVELS {
+        // SAFETY: `image` is a live map value and `level` below the length of `files`; entries of a
+        // published table never change.
+        unsafe {
+            if level as u32 >= (*image).levels {
+                break;
+            }
+            let words = table.get((*image).files[level])?;
+            conditions |= typed::<ExecPermit, _>(words).conditions;
+        }
+        level += 1;
+    }
+    Some(conditions)
 }
 
 /// Parameters where there is no policy to take them from: enforce, and no action without evidence.

@@ -11,11 +11,12 @@
 //! | `socket_connect` | whether this internet destination may be connected to |
 //! | `socket_sendmsg` | whether this internet destination may be sent to |
 //! | `socket_bind`, `socket_listen` | whether the agent may be reached on this local address |
+//! | `socket_setsockopt` | that no option leads packets elsewhere |
 //! | `unix_stream_connect`, `unix_may_send` | whether this unix socket may be reached |
 //! | `file_receive`, `file_permission` | whether a socket that came from elsewhere may be taken, or written to by splice |
 //! | `ptrace_access_check`, `ptrace_traceme`, `task_kill` | whether another process may be looked into, controlled, signalled |
 //! | `sb_mount`, `sb_umount`, `sb_remount`, `sb_pivotroot`, `move_mount`, `userns_create` | that no mount changes under the names that others trust |
-//! | `bpf`, `perf_event_open`, `kernel_load_data`, `kernel_read_file`, `kernel_module_request`, `tun_dev_create` | that nothing gets into the kernel, where no label counts |
+//! | `capable`, `bpf`, `perf_event_open`, `kernel_load_data`, `kernel_read_file`, `kernel_module_request`, `tun_dev_create` | that nothing gets into the kernel, where no label counts |
 //! | `inode_listxattr` | nothing: the daemon learns a file's identity from it |
 //!
 //! The way of a decision: a hook extracts the object (`hooks/`), `label` says who acts, `decide`

@@ -9,6 +9,7 @@ from typing import Any
 from plan import Expect
 
 AGENT = "coding-agent"
+LOSSES = ("audit-denied", "denials-dropped", "events-dropped", "forks-denied")
 Record = dict[str, Any]
 
 
@@ -19,14 +20,21 @@ def call(*arguments: str) -> str:
 
 def apply(policy: Path) -> str:
     """Tests the policy and puts it in force."""
+    if _in_force() and json.loads(call("--output", "json", "policy", "plan", str(policy)))["changes"]:
+        raise RuntimeError(f"an agent {AGENT} with another policy is in force here, and is not replaced")
     call("policy", "test", "--on-host", str(policy))
     call("policy", "apply", str(policy))
-    facts = next(each for each in json.loads(call("--output", "json", "policy", "list")) if each["agent"] == AGENT)
+    facts = _in_force()
     return (
         f"Policy {policy}: its examples hold, and it is in force:\n"
         f"  agent {AGENT}, generation {facts['generation']}, {facts['rules']} rules,"
         f" {facts['executables']} executables, {facts['destinations']} destinations"
     )
+
+
+def _in_force() -> dict[str, Any]:
+    policies = json.loads(call("--output", "json", "policy", "list"))
+    return next((each for each in policies if each["agent"] == AGENT), {})
 
 
 def session_of(pid: int) -> str | None:
@@ -45,7 +53,7 @@ def save_records(path: Path) -> int:
 def losses() -> list[str]:
     """What the kernel or the log says it lost."""
     status = json.loads(call("--output", "json", "status"))
-    lost = {name: count for name, count in status["counters"].items() if name != "events-issued" and count}
+    lost = {name: count for name, count in status["counters"].items() if name in LOSSES and count}
     if status["log"]["gaps"]:
         lost["gaps"] = status["log"]["gaps"]
     return [f"the enforcer counts {count} {name}" for name, count in lost.items()]

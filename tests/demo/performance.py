@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -49,12 +51,13 @@ class Played:
     evidence: list[enforcer.Evidence] = field(default_factory=list)
 
 
-def outside(scene: Scene, act: Act, played: Played) -> None:
+def outside(scene: Scene, act: Act, played: Played, paper: Paper) -> None:
     """The agent without the enforcer."""
     played.steps += scene.steps(played.phase, act.name)
     with _started(scene, act, played.phase, []) as agent:
-        for name, report in _reports(agent):
+        for name, report in _reports(agent, scene):
             played.reports[name] = report
+            paper.progress(name)
     scene.settle()
 
 
@@ -68,7 +71,7 @@ def inside(scene: Scene, act: Act, played: Played, paper: Paper) -> None:
     with _started(scene, act, played.phase, launcher) as agent:
         evidence = _follow(agent, scene)
         played.evidence.append(evidence)
-        for name, report in _reports(agent):
+        for name, report in _reports(agent, scene):
             played.reports[name] = report
             played.tasks[name] = act.task_id
             record = evidence.claim(by_name[name].expect)
@@ -76,7 +79,7 @@ def inside(scene: Scene, act: Act, played: Played, paper: Paper) -> None:
                 played.records[name] = record
             paper.attempt(by_name[name], report, record)
     if not evidence.await_end():
-        raise RuntimeError(f"no record says that session {evidence.session} ended")
+        raise RuntimeError(f"no record says that session {evidence.session} ended{_words(scene)}")
     evidence.close()
     scene.settle()
 
@@ -94,18 +97,24 @@ def _started(scene: Scene, act: Act, phase: str, launcher: list[str]) -> Iterato
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             user=act.user.uid, group=act.user.gid, extra_groups=act.user.groups,
         )
-    limit = threading.Timer(TIME_LIMIT, agent.kill)
+    limit = threading.Timer(TIME_LIMIT, _end, [agent])
     limit.daemon = True
     limit.start()
     try:
         yield agent
     finally:
         limit.cancel()
-        agent.kill()
+        _end(agent)
         agent.wait()
 
 
-def _reports(agent: subprocess.Popen[str]) -> Iterator[tuple[str, Report]]:
+def _end(agent: subprocess.Popen[str]) -> None:
+    """Ends the agent with its children, where it has not ended yet."""
+    if agent.poll() is None:
+        os.killpg(agent.pid, signal.SIGKILL)
+
+
+def _reports(agent: subprocess.Popen[str], scene: Scene) -> Iterator[tuple[str, Report]]:
     """Lets the agent begin, and gives its reports until it ends."""
     go, reports = _pipes(agent)
     go.write("go\n")
@@ -115,7 +124,11 @@ def _reports(agent: subprocess.Popen[str]) -> Iterator[tuple[str, Report]]:
         yield told["name"], Report(told["ok"], told["said"])
     status = agent.wait()
     if status != 0:
-        raise RuntimeError(f"the agent itself failed, status {status}; its last words are below")
+        raise RuntimeError(f"the agent itself failed, status {status}{_words(scene)}")
+
+
+def _words(scene: Scene) -> str:
+    return "; the servers and the agent say:\n" + "\n".join(scene.logs())
 
 
 def _pipes(agent: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
@@ -128,7 +141,7 @@ def _follow(agent: subprocess.Popen[str], scene: Scene) -> enforcer.Evidence:
     deadline = time.monotonic() + SESSION_TIME
     while time.monotonic() < deadline:
         if agent.poll() is not None:
-            raise RuntimeError("`enforcer run` did not start the agent:\n" + "\n".join(scene.logs()))
+            raise RuntimeError(f"`enforcer run` did not start the agent{_words(scene)}")
         session = enforcer.session_of(agent.pid)
         if session:
             return enforcer.Evidence(session)

@@ -23,6 +23,7 @@ class Paper:
     def __init__(self, colour: bool) -> None:
         self._colour = colour
         self._number = 0
+        self._column = 0
 
     def say(self, text: str) -> None:
         print(text, flush=True)
@@ -36,8 +37,19 @@ class Paper:
     def columns(self) -> None:
         self.say(self._in(BOLD, f" {'#':>2}  {'attempt':50} {'verdict':8} {'rule or reason':26} agent"))
 
+    def progress(self, name: str) -> None:
+        """A word of a line that grows."""
+        if self._column + len(name) + 1 > WIDTH:
+            self.end_progress()
+        print(f" {name}", end="", flush=True)
+        self._column += len(name) + 1
+
+    def end_progress(self) -> None:
+        self.say("")
+        self._column = 0
+
     def attempt(self, step: Step, report: Report, record: enforcer.Record | None) -> None:
-        """One line of the live table: the kernel's verdict as recorded, and how it went for the agent."""
+        """One line of the live table: the verdict as recorded, and how it went for the agent."""
         self._number += 1
         verdict, why = "no record", ""
         if record:
@@ -50,13 +62,13 @@ class Paper:
         self.say(f" {self._number:>2}  {step.what:50} {shown} {why:26} {seen}{self._in(RED, mark)}")
 
     def arrivals(self, results: list[Result]) -> None:
-        self.say(self._in(BOLD, f"     {'attempt':50} {'counted':27} {'outside':>7} {'inside':>7}"))
-        for result in results:
+        self.say(self._in(BOLD, f" {'#':>2}  {'attempt':50} {'counted':27} {'outside':>7} {'inside':>7}"))
+        for number, result in enumerate(results, 1):
             trace = result.step.trace
             if result.arrived_inside is None:
                 continue
             inside = self._in(GREEN if result.step.expect.allowed else YELLOW, f"{result.arrived_inside:>7}")
-            self.say(f"     {result.step.what:50} {trace.shown:27} {result.arrived_outside:>7} {inside}")
+            self.say(f" {number:>2}  {result.step.what:50} {trace.shown:27} {result.arrived_outside:>7} {inside}")
 
     def samples(self, results: list[Result]) -> None:
         """Some records, each as the few fields that answer who, what, why."""

@@ -75,9 +75,11 @@ def rehearse(scene: Scene, acts: list[performance.Act], paper: Paper) -> perform
     scene.enter(plan.OUTSIDE)
     played = performance.Played(plan.OUTSIDE)
     for act in acts:
-        performance.outside(scene, act, played)
+        performance.outside(scene, act, played, paper)
     through = sum(report.ok for report in played.reports.values())
-    paper.say(f"{through} of {len(played.steps)} attempts got through, the hijacked ones too.")
+    paper.end_progress()
+    what = "attempts got through, those of the hijacked agent too."
+    paper.say(f"{through} of {len(played.steps)} {what}")
     return played
 
 

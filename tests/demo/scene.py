@@ -166,4 +166,6 @@ def _journal_lines(text: str) -> int:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    # Whatever git is set to on this host is not for the repository of the demonstration.
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

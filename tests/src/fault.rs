@@ -215,3 +215,15 @@ fn counter_of(status: &Value, name: &str) -> u64 {
         .as_u64()
         .unwrap_or_else(|| panic!("no counter {name}: {status}"))
 }
+
+/// Waits until something is true.
+///
+/// # Panics
+/// When it does not become so in time.
+pub fn await_true(what: &str, mut is_true: impl FnMut() -> bool) {
+    let end = Instant::now() + START_TIME;
+    while !is_true() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        thread::sleep(PAUSE);
+    }
+}

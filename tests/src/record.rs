@@ -1,14 +1,16 @@
 //! The audit log, read by `enforcer log show` and awaited within bounds.
 
 use std::{
-    fmt,
+    fmt, fs,
+    path::Path,
+    process::Command,
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::cli::must;
+use crate::cli::{must, told};
 
 /// Longest that records are waited for. The daemon writes them within a second; emulation is slow.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -167,4 +169,33 @@ pub fn of_ended_task(task: &str) -> Vec<Record> {
     until(task, |records| {
         records.iter().any(|record| record.kind() == "session-end")
     })
+}
+
+/// Checks every line of the log with the independent checker of OCSF records, where that is at hand
+/// (`shared/tools/ocsf_check.py` beside the workspace; the guest sees the build machine at `/host`).
+///
+/// # Panics
+/// With the faults, when there are any.
+pub fn assert_ocsf() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/tools/ocsf_check.py");
+    let beside = beside.strip_prefix("/").unwrap_or(&beside).to_owned();
+    let places = ["/host", "/"].map(|root| Path::new(root).join(&beside));
+    let Some(checker) = places.iter().find(|path| path.exists()) else {
+        eprintln!("no checker of records at {places:?}: they were not checked");
+        return;
+    };
+    let logs = fs::read_dir("/var/log/enforcer").expect("the log is there");
+    let logs = logs.map(|entry| entry.expect("it is read").path());
+    let logs: Vec<_> = logs
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "jsonl")
+        })
+        .collect();
+    let output = Command::new("/usr/bin/python3")
+        .arg(checker)
+        .args(logs)
+        .output()
+        .expect("python3 starts");
+    assert!(output.status.success(), "{}", told(&output));
 }

@@ -14,7 +14,7 @@ use enforcer_common::{
         ARGV_LEN, ARGV_MAX, EXEC_ARGV_CUT, EXEC_ARGV_UNREADABLE, EXEC_PATH_MISSING, Exec, Header,
         Kind, PATH_LEN,
     },
-    label::{Label, Pending},
+    label::{Image, Label, MAX_LEVELS, Pending},
     object::{FileId, FileStamp},
     verdict::{Reason, Verdict},
 };
@@ -58,11 +58,7 @@ pub fn bprm_creds_for_exec(_ctx: LsmContext) -> i32 {
 #[inline(always)]
 fn forget_unfinished_exec(label: *mut Label) {
     // SAFETY: a live map value that only this task writes.
-    unsafe {
-        (*label).next_level = 0;
-        (*label).next_conditions = 0;
-        (*label).next_unlisted = 0;
-    }
+    unsafe { (*label).next.levels = 0 };
 }
 
 /// Gives the current task the first label of its session. Whatever fails, the exec does not happen:
@@ -106,18 +102,19 @@ fn enrol(tgid: u32, pending: &Pending) -> i32 {
 
 const EMPTY: Label = Label {
     session: 0,
-    file: NO_FILE,
+    image: NO_IMAGE,
+    next: NO_IMAGE,
     conditions: 0,
-    exec: 0,
-    next_file: NO_FILE,
-    next_conditions: 0,
-    next_exec: 0,
     slot: 0,
     generation: 0,
-    next_generation: 0,
-    next_level: 0,
+    unlisted: 0,
     tgid: 0,
-    next_unlisted: 0,
+};
+const NO_IMAGE: Image = Image {
+    files: [NO_FILE; MAX_LEVELS],
+    exec: 0,
+    levels: 0,
+    pad: 0,
 };
 const NO_FILE: FileId = FileId {
     inode: 0,
@@ -134,33 +131,40 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
     let bprm = Ptr::new(ctx.arg(0));
     let file = bprm.follow(&BPRM_FILE);
     let (id, stamp) = file_of(file.follow(&FILE_INODE));
-    let (finding, conditions) = decide::executable(&acting, &id, &stamp);
+    // SAFETY: a live map value that only this task writes.
+    let level = unsafe { (*acting.label).next.levels };
+    let finding = if level as usize >= MAX_LEVELS {
+        Finding::of(Reason::InterpretersTooDeep)
+    } else {
+        decide::executable(&acting, &id, &stamp)
+    };
     // An exec is reported whatever the agent's audit setting: ancestry is made of these events.
     let verdict = decide::verdict(&acting, finding);
-    // SAFETY: a live map value that only this task writes.
-    let level = unsafe { (*acting.label).next_level };
     let (sequence, answer) =
         conclude_reported(&acting, Kind::Exec, finding, verdict, |event: *mut Exec| {
             fill_exec(event, bprm, file, &id, &stamp, level);
         });
     if answer == GO_ON {
-        remember(&acting, id, conditions, sequence);
+        remember(&acting, id, level as usize, sequence);
     }
     answer
 }
 
-/// Keeps what the task will be when the kernel commits this exec.
+/// Keeps what the task will run when the kernel commits this exec. Levels beyond those judged are
+/// kept in monitor mode alone, as the last one.
 #[inline(always)]
-fn remember(acting: &Acting, file: FileId, conditions: u64, sequence: u64) {
+fn remember(acting: &Acting, file: FileId, level: usize, sequence: u64) {
     let label = acting.label;
-    // SAFETY: a live map value that only this task writes.
+    let place = if level < MAX_LEVELS {
+        level
+    } else {
+        MAX_LEVELS - 1
+    };
+    // SAFETY: a live map value that only this task writes; `place` is below the length of `files`.
     unsafe {
-        (*label).next_file = file;
-        (*label).next_conditions |= conditions;
-        (*label).next_unlisted |= u32::from(conditions == 0);
-        (*label).next_exec = sequence;
-        (*label).next_generation = acting.params.generation;
-        (*label).next_level += 1;
+        (*label).next.files[place] = file;
+        (*label).next.exec = sequence;
+        (*label).next.levels = place as u32 + 1;
     }
 }
 
@@ -172,14 +176,9 @@ pub fn bprm_committed_creds(_ctx: LsmContext) -> i32 {
     };
     // SAFETY: a live map value that only this task writes.
     unsafe {
-        (*label).file = (*label).next_file;
-        (*label).conditions = if (*label).next_unlisted == 0 {
-            (*label).next_conditions
-        } else {
-            0
-        };
-        (*label).exec = (*label).next_exec;
-        (*label).generation = (*label).next_generation;
+        (*label).image = (*label).next;
+        // Looked up at the first decision, all files in one generation.
+        (*label).generation = 0;
         (*label).tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     }
     forget_unfinished_exec(label);

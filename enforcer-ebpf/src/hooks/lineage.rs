@@ -6,6 +6,7 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{Header, Kind},
+    label::Label,
     maps::Counter,
     verdict::{Reason, Verdict},
 };
@@ -32,7 +33,7 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
     };
     // SAFETY: a live map value that only this task writes.
     let mut child = unsafe { *parent };
-    child.next_level = 0;
+    child.next.levels = 0;
     if ctx.arg::<u64>(1) & CLONE_THREAD == 0 {
         child.tgid = 0; // not given out yet; the child's first decision fills it in
     }
@@ -40,9 +41,8 @@ pub fn task_alloc(ctx: LsmContext) -> i32 {
     if LABELS.insert(key, child, 0).is_err() {
         return refuse_fork();
     }
-    if let Some(session) = session_at(child.slot) {
-        // SAFETY: a live map value; the field is only changed atomically.
-        fetch_add(unsafe { &raw mut (*session).tasks }, 1);
+    if let Some(tasks) = tasks_of(&child) {
+        fetch_add(tasks, 1);
     }
     GO_ON
 }
@@ -74,13 +74,18 @@ pub fn task_free(ctx: LsmContext) -> i32 {
         return GO_ON;
     };
     let _ = LABELS.remove(key); // cannot fail: the entry was there and only this hook removes it
-    if let Some(session) = session_at(label.slot) {
-        // SAFETY: as in `task_alloc`.
-        let before = fetch_add(unsafe { &raw mut (*session).tasks }, 1u64.wrapping_neg());
-        // SAFETY: a live map value of integers.
-        if before == 1 && unsafe { (*session).id } == label.session {
-            session_ended(&label, unsafe { (*session).agent });
-        }
+    if let Some(tasks) = tasks_of(&label)
+        && fetch_add(tasks, 1u64.wrapping_neg()) == 1
+    {
+        session_ended(&label);
     }
     GO_ON
+}
+
+/// The number of tasks of a label's session; `None` when its slot is another's by now.
+#[inline(always)]
+fn tasks_of(label: &Label) -> Option<*mut u64> {
+    let session = session_at(label.slot)?;
+    // SAFETY: a live map value of integers; `tasks` is only changed atomically.
+    unsafe { ((*session).id == label.session).then_some(&raw mut (*session).tasks) }
 }

@@ -1,5 +1,7 @@
 //! One file a family of hooks. A hook extracts what is acted on and asks `decide`.
 
+mod capability;
+mod control;
 mod exec;
 mod kernel_code;
 mod learn;

@@ -7,10 +7,11 @@ use enforcer_common::{
     verdict::Reason,
 };
 
+use super::control;
 use crate::{
     address::{AF_INET, AF_INET6, AF_UNIX, Destination, Named, Use, named},
     decide::{self, Finding},
-    emit::{GO_ON, conclude},
+    emit::{GO_ON, conclude, conclude_other},
     kernel::{
         MSG_FLAGS, MSG_NAME, MSG_NAMELEN, Ptr, SK_DADDR, SK_DPORT, SK_FAMILY, SK_NUM, SK_PROTOCOL,
         SK_RCV_SADDR, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK,
@@ -99,18 +100,26 @@ pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
         return refuse(&acting, Kind::Send, Reason::SocketKindNotAllowed);
     }
     let message = Ptr::new(ctx.arg(1));
+    if let Some(kind) = control::redirects(message) {
+        return conclude_other(&acting, Kind::SocketOption, decide::never(&acting), 0, kind);
+    }
     let target = if takes_name(sk, message) {
         let name = message.follow(&MSG_NAME);
         named(sk, name, message.load(&MSG_NAMELEN), Use::Send)
     } else {
         Named::Nothing
     };
-    match target {
+    let answer = match target {
         Named::Destination(destination) => judge(&acting, Kind::Send, sk, destination),
-        // No name, or one that IPv6 takes for none: to the connected peer.
-        Named::Nothing => judge_peer(&acting, sk, family),
+        Named::Nothing => GO_ON,
         Named::Fault(reason) => refuse(&acting, Kind::Send, reason),
+    };
+    // A name does not keep TCP from sending to a peer that it has.
+    let to_peer = matches!(target, Named::Nothing) || is_tcp(sk);
+    if answer == GO_ON && to_peer {
+        return judge_peer(&acting, sk, family);
     }
+    answer
 }
 
 /// `socket_bind(sock, address, addrlen)`: binding a datagram socket to a port is listening on it.
@@ -178,8 +187,12 @@ fn takes_name(sk: Ptr, message: Ptr) -> bool {
     if message.follow(&MSG_NAME).is_null() || message.load::<u32>(&MSG_NAMELEN) == 0 {
         return false;
     }
-    sk.load::<u16>(&SK_PROTOCOL) != TCP as u16
-        || message.load::<u32>(&MSG_FLAGS) & MSG_FASTOPEN != 0
+    !is_tcp(sk) || message.load::<u32>(&MSG_FLAGS) & MSG_FASTOPEN != 0
+}
+
+#[inline(always)]
+fn is_tcp(sk: Ptr) -> bool {
+    sk.load::<u16>(&SK_PROTOCOL) == TCP as u16
 }
 
 /// The two ends of a socket.

@@ -551,7 +551,7 @@ impl Agent {
     #[must_use]
     pub fn facts(&self, name: &str, sessions: u64) -> PolicyFacts {
         let policy = &self.policy;
-        let rules = policy.exec.len() + policy.connect.len() + policy.unix.len();
+        let rules = policy.exec.len() + policy.connect.len() + policy.listen.len() + policy.unix.len();
         PolicyFacts {
             agent: name.to_owned(),
             owner: policy.agent.owner.clone(),

@@ -357,7 +357,7 @@ impl Pump {
             .maps()
             .labels()
             .iter()
-            .flat_map(|label| [label.exec, label.next_exec])
+            .flat_map(|label| [label.image.exec, label.next.exec])
             .collect();
         self.recorder.retain(since, |exec| live.contains(&exec));
     }

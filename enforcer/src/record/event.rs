@@ -203,7 +203,9 @@ impl Event {
             | Kind::Receive
             | Kind::Perf
             | Kind::KernelLoad
-            | Kind::Interface => Object::Other(other(bytes)?),
+            | Kind::Interface
+            | Kind::SocketOption
+            | Kind::Capability => Object::Other(other(bytes)?),
             Kind::Fork | Kind::SessionStart | Kind::SessionEnd => {
                 bytes.exactly(size_of::<abi::Header>())?;
                 Object::Process

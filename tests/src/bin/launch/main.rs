@@ -4,8 +4,12 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    fs::File,
     io::{self, Read, Write},
-    os::unix::{net::UnixStream, process::CommandExt},
+    os::{
+        fd::AsFd,
+        unix::{net::UnixStream, process::CommandExt},
+    },
     process::Command,
 };
 
@@ -18,8 +22,9 @@ fn main() -> io::Result<()> {
     };
     let request = json!({"agent": agent, "task": {"id": task}, "command": command});
     println!("{}", ask(socket, &request)?);
-    // Byte by byte: what follows the line is for the command.
-    for byte in io::stdin().bytes() {
+    // Byte by byte and without a buffer: what follows the line is for the command.
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    for byte in input.bytes() {
         if byte? == b'\n' {
             return Err(Command::new(&command[0]).args(&command[1..]).exec());
         }

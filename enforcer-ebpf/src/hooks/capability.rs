@@ -1,0 +1,47 @@
+//! Capabilities that no agent has, though it may run as root: with them a process changes what an
+//! address, a clock or the kernel is, and with that what a rule means.
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use enforcer_common::event::Kind;
+
+use crate::{
+    decide,
+    emit::{GO_ON, conclude_other},
+    label::Acting,
+};
+
+/// `CAP_OPT_NOAUDIT` of `linux/security.h`: asked, not used.
+const NO_AUDIT: u32 = 0x02;
+
+/// Bits by number of `linux/capability.h`.
+const WITHHELD: u64 = bit(12) // CAP_NET_ADMIN: routes, packet filters, interfaces, marks
+    | bit(13) // CAP_NET_RAW
+    | bit(16) // CAP_SYS_MODULE
+    | bit(17) // CAP_SYS_RAWIO: ports and memory of the machine
+    | bit(22) // CAP_SYS_BOOT: kexec
+    | bit(25) // CAP_SYS_TIME: a file's ctime proves that it is unchanged
+    | bit(32) // CAP_MAC_OVERRIDE
+    | bit(33) // CAP_MAC_ADMIN
+    | bit(38) // CAP_PERFMON
+    | bit(39); // CAP_BPF
+
+const fn bit(number: u32) -> u64 {
+    1 << number
+}
+
+/// `capable(cred, ns, cap, opts)`
+#[lsm(hook = "capable")]
+pub fn capable(ctx: LsmContext) -> i32 {
+    let capability: u32 = ctx.arg(2);
+    if capability > 63 || WITHHELD & (1 << capability) == 0 {
+        return GO_ON;
+    }
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let finding = decide::never(&acting);
+    if ctx.arg::<u32>(3) & NO_AUDIT != 0 {
+        return decide::quietly(&acting, finding);
+    }
+    conclude_other(&acting, Kind::Capability, finding, 0, capability)
+}

@@ -1,0 +1,105 @@
+//! Options of sockets, and control data of messages, that lead packets elsewhere than to the address
+//! that is judged: source routes, policies of transformation, another family.
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use enforcer_common::event::Kind;
+
+use crate::{
+    decide,
+    emit::{GO_ON, conclude_other},
+    kernel::{MSG_CONTROL, MSG_CONTROLLEN, Ptr},
+    label::Acting,
+};
+
+/// `SOL_IP`, `SOL_TCP`, `SOL_IPV6`.
+const IP: u32 = 0;
+const TCP: u32 = 6;
+const IPV6: u32 = 41;
+/// Control messages looked at. Who sends more is refused.
+const MESSAGES: u32 = 4;
+/// `struct cmsghdr` begins: length (8 bytes), level and type (4 bytes each).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ControlHeader {
+    length: u64,
+    level: u32,
+    kind: u32,
+}
+const HEADER: u64 = size_of::<ControlHeader>() as u64;
+
+/// Whether setting this option is refused. Numbers are those of `linux/in.h`, `linux/in6.h`,
+/// `linux/tcp.h` and the packet filters' `IPT_SO_SET_*`.
+#[inline(always)]
+const fn option_redirects(level: u32, option: u32) -> bool {
+    match level {
+        // IP_OPTIONS (source routes), IP_IPSEC_POLICY, IP_XFRM_POLICY, packet filters.
+        IP => matches!(option, 4 | 16 | 17 | 64..),
+        // IPV6_ADDRFORM, 2292RTHDR, 2292PKTOPTIONS, FLOWLABEL_MGR, IPSEC_POLICY, XFRM_POLICY,
+        // HOPOPTS, RTHDRDSTOPTS, RTHDR, DSTOPTS, packet filters.
+        IPV6 => matches!(
+            option,
+            1 | 5 | 6 | 32 | 34 | 35 | 54 | 55 | 57 | 59 | 64 | 65
+        ),
+        // TCP_REPAIR, TCP_ULP (SMC among them).
+        TCP => matches!(option, 19 | 31),
+        _ => false,
+    }
+}
+
+/// Whether this control message is refused: IP_RETOPTS, IPV6_2292RTHDR, IPV6_FLOWINFO,
+/// IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_RTHDR, IPV6_DSTOPTS.
+#[inline(always)]
+const fn message_redirects(level: u32, kind: u32) -> bool {
+    match level {
+        IP => kind == 7,
+        IPV6 => matches!(kind, 3 | 4 | 5 | 11 | 54 | 55 | 57 | 59),
+        _ => false,
+    }
+}
+
+/// `socket_setsockopt(sock, level, optname)`
+#[lsm(hook = "socket_setsockopt")]
+pub fn socket_setsockopt(ctx: LsmContext) -> i32 {
+    let (level, option): (u32, u32) = (ctx.arg(1), ctx.arg(2));
+    if !option_redirects(level, option) {
+        return GO_ON;
+    }
+    match Acting::current() {
+        Some(acting) => conclude_other(
+            &acting,
+            Kind::SocketOption,
+            decide::never(&acting),
+            0,
+            level << 16 | option & 0xffff,
+        ),
+        None => GO_ON,
+    }
+}
+
+/// Looks through a message's control data; gives level and kind of what must not be sent, or `!0`
+/// when it cannot be looked through. The data is the kernel's copy (`____sys_sendmsg`).
+#[inline(always)]
+pub fn redirects(message: Ptr) -> Option<u32> {
+    let length: u64 = message.load(&MSG_CONTROLLEN);
+    if length == 0 {
+        return None;
+    }
+    let control = message.follow(&MSG_CONTROL);
+    let mut at = 0u64;
+    for _ in 0..MESSAGES {
+        if at + HEADER > length {
+            return None;
+        }
+        let Some(header) = control.plus(at).copy::<ControlHeader>() else {
+            return Some(u32::MAX);
+        };
+        if message_redirects(header.level, header.kind) {
+            return Some(header.level << 16 | header.kind & 0xffff);
+        }
+        if header.length < HEADER || header.length > length {
+            return None; // the kernel refuses it (CMSG_OK)
+        }
+        at += (header.length + 7) & !7;
+    }
+    (at + HEADER <= length).then_some(u32::MAX)
+}

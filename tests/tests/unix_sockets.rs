@@ -1,0 +1,258 @@
+//! Which unix sockets are reached: by the inode that the peer is bound to, or by its abstract name.
+#![forbid(unsafe_code)]
+
+use std::{os::unix::fs::symlink, path::Path};
+
+use enforcer_tests::{
+    Agent, Policy, Run, UnixDatagramServer, UnixServer,
+    cli::{self, unique},
+    place,
+    record::{self, lines},
+};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+
+const CONTROL: &str = "/run/enforcer/control.sock";
+
+fn told(run: &Run) -> Vec<String> {
+    let mut records = run.records();
+    records.retain(|record| record.kind() == "unix");
+    lines(&records)
+}
+
+fn denied(agent: &Agent, attempts: &[String]) -> (Run, Vec<bool>) {
+    let run = agent.probe(attempts);
+    let denied = run.answers.iter().map(|answer| answer.denied()).collect();
+    (run, denied)
+}
+
+/// Two names of this kind, for sockets on the disk, in memory, or abstract.
+fn names(kind: &str) -> [String; 2] {
+    ["listed", "other"].map(|name| match kind {
+        "disk" => place::text(&place::directory("unix").join(name)).to_owned(),
+        "memory" => format!("/run/{}", unique(name)),
+        _ => format!("@{}", unique(name)),
+    })
+}
+
+#[test]
+fn a_listed_socket_is_reached_and_no_other() {
+    for kind in ["disk", "memory", "abstract"] {
+        let [listed, other] = names(kind).map(|name| UnixServer::at(&name));
+        let agent = Policy::new("unix").unix("bus", &[&listed.name]).apply();
+        let attempts = [&listed, &other].map(|server| format!("unix stream {}", server.name));
+        let (run, denied) = denied(&agent, &attempts);
+        assert_eq!(denied, [false, true], "{kind}: {:?}", run.answers);
+        assert_eq!((listed.arrived(), other.arrived()), (1, 0), "{kind}");
+        assert_eq!(
+            told(&run),
+            [
+                format!("unix {} allow rule-allows bus", listed.name),
+                format!("unix {} deny not-listed", other.name),
+            ]
+        );
+    }
+}
+
+#[test]
+fn datagrams_reach_a_listed_socket_and_no_other() {
+    for kind in ["disk", "memory", "abstract"] {
+        let [listed, other] = names(kind).map(|name| UnixDatagramServer::at(&name));
+        let agent = Policy::new("datagram").unix("log", &[&listed.name]).apply();
+        let attempts = [
+            format!("unix-sendto {}", listed.name),
+            format!("unix-sendto {}", other.name),
+            format!("unix dgram {}", listed.name),
+            format!("unix dgram {}", other.name),
+        ];
+        let (run, denied) = denied(&agent, &attempts);
+        assert_eq!(denied, [false, true, false, true], "{:?}", run.answers);
+        assert_eq!((listed.arrived(), other.arrived()), (1, 0), "{kind}");
+        let allowed = format!("unix {} allow rule-allows log", listed.name);
+        let refused = format!("unix {} deny not-listed", other.name);
+        assert_eq!(
+            told(&run),
+            [&allowed, &refused, &allowed, &refused].map(String::as_str)
+        );
+    }
+}
+
+#[test]
+fn sequenced_packets_reach_a_listed_socket_and_no_other() {
+    let [listed, other] = names("disk");
+    let servers = [&listed, &other].map(|name| {
+        let kind = SockType::SeqPacket;
+        let server = socket(AddressFamily::Unix, kind, SockFlag::SOCK_NONBLOCK, None).unwrap();
+        let address = UnixAddr::new(Path::new(name)).unwrap();
+        bind(std::os::fd::AsRawFd::as_raw_fd(&server), &address).unwrap();
+        listen(&server, Backlog::new(8).unwrap()).unwrap();
+        server
+    });
+    let agent = Policy::new("seqpacket").unix("bus", &[&listed]).apply();
+    let attempts = [&listed, &other].map(|name| format!("unix seqpacket {name}"));
+    let (_, denied) = denied(&agent, &attempts);
+    assert_eq!(denied, [false, true]);
+    let arrived = servers
+        .map(|server| nix::sys::socket::accept(std::os::fd::AsRawFd::as_raw_fd(&server)).is_ok());
+    assert_eq!(arrived, [true, false]);
+}
+
+#[test]
+fn the_socket_counts_and_not_the_name_that_leads_to_it() {
+    let [listed, other] = names("disk").map(|name| UnixServer::at(&name));
+    let directory = place::directory("unix-links");
+    let [to_listed, to_other] =
+        ["a", "b"].map(|name| place::text(&directory.join(name)).to_owned());
+    symlink(&listed.name, &to_listed).unwrap();
+    symlink(&other.name, &to_other).unwrap();
+    let agent = Policy::new("unix-links")
+        .unix("bus", &[&listed.name])
+        .apply();
+    let attempts = [&to_listed, &to_other].map(|name| format!("unix stream {name}"));
+    assert_eq!(denied(&agent, &attempts).1, [false, true]);
+    assert_eq!((listed.arrived(), other.arrived()), (1, 0));
+}
+
+#[test]
+fn a_longer_or_shorter_abstract_name_is_another_one() {
+    let name = format!("@{}", unique("name"));
+    let servers = [
+        &name,
+        &format!("{name}x"),
+        &name[..name.len() - 1].to_owned(),
+    ]
+    .map(|name| UnixServer::at(name));
+    let agent = Policy::new("abstract").unix("bus", &[&name]).apply();
+    let attempts = servers
+        .each_ref()
+        .map(|server| format!("unix stream {}", server.name));
+    assert_eq!(denied(&agent, &attempts).1, [false, true, true]);
+    assert_eq!(servers.map(|server| server.arrived()), [1, 0, 0]);
+}
+
+#[test]
+fn a_deny_rule_wins() {
+    let [listed, other] = names("disk").map(|name| UnixServer::at(&name));
+    let agent = Policy::new("unix-deny")
+        .unix("both", &[&listed.name, &other.name])
+        .deny_unix("not-there", &[&other.name])
+        .apply();
+    let attempts = [&listed, &other].map(|server| format!("unix stream {}", server.name));
+    let (run, denied) = denied(&agent, &attempts);
+    assert_eq!(denied, [false, true]);
+    assert_eq!((listed.arrived(), other.arrived()), (1, 0));
+    let refused = format!("unix {} deny rule-denies not-there", other.name);
+    assert_eq!(told(&run)[1], refused);
+}
+
+#[test]
+fn another_socket_at_the_same_path_is_denied_until_the_policy_is_applied_again() {
+    for kind in ["disk", "memory"] {
+        let [name, _] = names(kind);
+        let first = UnixServer::at(&name);
+        let policy = Policy::new("replaced").unix("bus", &[&name]);
+        let agent = policy.apply();
+        let attempt = [format!("unix stream {name}")];
+        assert_eq!(denied(&agent, &attempt).1, [false]);
+        assert_eq!(first.arrived(), 1);
+        drop(first);
+        let second = UnixServer::at(&name);
+        assert_eq!(denied(&agent, &attempt).1, [true], "{kind}");
+        assert_eq!(second.arrived(), 0);
+        policy.apply();
+        assert_eq!(denied(&agent, &attempt).1, [false], "{kind}");
+        assert_eq!(second.arrived(), 1);
+    }
+}
+
+#[test]
+fn a_pair_of_sockets_works_in_a_session() {
+    let agent = Policy::new("pair").apply();
+    let run = agent.probe(&[
+        "socketpair stream",
+        "socketpair dgram",
+        "socketpair seqpacket",
+    ]);
+    for answer in &run.answers {
+        assert_eq!(
+            (answer.errno, answer.output.as_str()),
+            (0, "from the probe")
+        );
+    }
+    assert!(told(&run).is_empty());
+}
+
+#[test]
+fn in_monitor_mode_everything_arrives_and_the_record_says_what_would_be_denied() {
+    let [stream, other] = names("abstract");
+    let (stream, datagram) = (UnixServer::at(&stream), UnixDatagramServer::at(&other));
+    let agent = Policy::new("unix-monitor").monitor().apply();
+    let run = agent.probe(&[
+        format!("unix stream {}", stream.name),
+        format!("unix-sendto {}", datagram.name),
+    ]);
+    assert!(run.answers.iter().all(|answer| answer.errno == 0));
+    assert_eq!((stream.arrived(), datagram.arrived()), (1, 1));
+    let expected =
+        [&stream.name, &datagram.name].map(|name| format!("unix {name} would-deny not-listed"));
+    assert_eq!(told(&run), expected);
+}
+
+#[test]
+fn a_session_does_not_reach_the_control_socket() {
+    let agent = Policy::new("control").apply();
+    let run = agent.probe(&[
+        format!("unix stream {CONTROL}"),
+        format!("http {CONTROL} GET /v1/status"),
+    ]);
+    assert!(
+        run.answers.iter().all(|answer| answer.denied()),
+        "{:?}",
+        run.answers
+    );
+    let records = run.records();
+    let mut about = records.iter().filter(|record| record.target() == CONTROL);
+    assert!(about.clone().count() == 2 && about.all(|record| record.verdict() == "deny"));
+    let outside = Run::outside(&[format!("http {CONTROL} GET /v1/status")]);
+    assert!(outside.answers[0].output.starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn no_policy_can_allow_the_control_socket() {
+    let output = Policy::new("control-listed")
+        .unix("control", &[CONTROL])
+        .try_apply();
+    assert_eq!(output.status.code(), Some(3), "{}", cli::told(&output));
+}
+
+#[test]
+fn a_session_in_monitor_mode_is_refused_everything_on_the_control_socket() {
+    let agent = Policy::new("control-monitor").monitor().apply();
+    let requests = [
+        "GET /v1/status",
+        "GET /v1/sessions",
+        "POST /v1/sessions",
+        "GET /v1/policy",
+        "POST /v1/policy/apply",
+        "GET /v1/log",
+        "GET /no-such-path",
+    ];
+    let run = agent.probe(&requests.map(|request| format!("http {CONTROL} {request}")));
+    for answer in &run.answers {
+        let refused = answer.denied() || answer.output.starts_with("HTTP/1.1 403");
+        assert!(refused, "{}: {}", answer.attempt, answer.output);
+    }
+    // Through a child without the label's own process id too.
+    let run = agent.probe(&[format!("orphan http {CONTROL} GET /v1/status")]);
+    let answer = &run.answers[0];
+    assert!(
+        answer.denied() || answer.output.starts_with("HTTP/1.1 403"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn every_line_that_the_log_holds_by_now_is_a_valid_record() {
+    record::assert_ocsf();
+}
