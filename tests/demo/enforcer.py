@@ -25,10 +25,10 @@ def apply(policy: Path) -> str:
     call("policy", "test", "--on-host", str(policy))
     call("policy", "apply", str(policy))
     facts = _in_force()
+    counts = ", ".join(f"{facts[what]} {what}" for what in ("rules", "executables", "destinations"))
     return (
         f"Policy {policy}: its examples hold, and it is in force:\n"
-        f"  agent {AGENT}, generation {facts['generation']}, {facts['rules']} rules,"
-        f" {facts['executables']} executables, {facts['destinations']} destinations"
+        f"  agent {AGENT}, generation {facts['generation']}, {counts}"
     )
 
 
@@ -89,19 +89,27 @@ class Evidence:
         self.records: list[Record] = []
         self.claimed: set[int] = set()
         self._changed = threading.Condition()
-        command = ["enforcer", "--output", "json", "log", "follow", "--session", session, "--tail", "10000"]
-        self._follower = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        command = ["enforcer", "--output", "json", "log", "follow", "--tail", "10000", "--session", session]
+        self._follower = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
-    def claim(self, expect: Expect, patience: float = 30) -> Record | None:
-        """The decision that a step led to: the expected one, else the one about its target."""
+    def claim(self, expect: Expect, patience: float = 60, doubt: float = 5) -> Record | None:
+        """The decision that a step led to: the expected one, else another about its target."""
+
+        def there(whole: bool) -> bool:
+            return self._first(expect, whole) is not None
+
         with self._changed:
-            self._changed.wait_for(lambda: self._first(expect, whole=True) is not None, patience)
+            self._changed.wait_for(lambda: there(whole=False), patience)
+            if there(whole=False):
+                self._changed.wait_for(lambda: there(whole=True), doubt)
             found = self._first(expect, whole=True)
             if found is None:
                 found = self._first(expect, whole=False)
-            if found is None:
-                return None
+                if found is None:
+                    return None
             self.claimed.add(found)
             return self.records[found]
 

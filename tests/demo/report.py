@@ -35,7 +35,7 @@ class Paper:
         self.say("\n" + self._in(BOLD, text))
 
     def columns(self) -> None:
-        self.say(self._in(BOLD, f" {'#':>2}  {'attempt':50} {'verdict':8} {'rule or reason':26} agent"))
+        self.say(self._in(BOLD, f" {'#':>2}  {'attempt':50} {'verdict':8} {'rule or reason':26} outcome"))
 
     def progress(self, name: str) -> None:
         """A word of a line that grows."""
@@ -56,7 +56,8 @@ class Paper:
             verdict = {"allow": "allowed", "deny": "denied"}.get(record["unmapped"]["verdict"], "not denied")
             why = reason(record)
         colour = GREEN if verdict == "allowed" else YELLOW
-        seen = "done" if report.ok else "failed"
+        refused = "EPERM" if "Operation not permitted" in report.said else "failed"
+        seen = "done" if report.ok else refused
         mark = "" if report.ok == step.expect.allowed else "  !"
         shown = self._in(colour, f"{verdict:8}")
         self.say(f" {self._number:>2}  {step.what:50} {shown} {why:26} {seen}{self._in(RED, mark)}")
@@ -86,7 +87,7 @@ class Paper:
         self.say("\n".join(logs))
 
     def _in(self, colour: str, text: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and text else text
 
 
 def reason(record: enforcer.Record) -> str:
@@ -105,7 +106,7 @@ def sample(record: enforcer.Record) -> str:
                 f" task {given.get('task_id')}, user {record['actor']['user'].get('name')}"),
         ("process", f"{process['pid']} {process.get('file', {}).get('path')} < {' < '.join(ancestry)}"),
         ("command", process.get("cmd_line", "-")),
-        ("record", f"OCSF {record['metadata']['version']} class {record['class_uid']},"
+        ("record", f"OCSF {record['metadata']['version']}, class {record['class_uid']},"
                    f" {record['metadata']['uid']}"),
     ]
     return "\n".join(f"  {name:8} {textwrap.shorten(str(text), WIDTH - 11)}" for name, text in fields) + "\n"

@@ -129,7 +129,8 @@ class Scene:
         return json.dumps(steps).encode()
 
     def _files(self) -> None:
-        shutil.copytree(HERE / "workload", self.base / "workload", ignore=shutil.ignore_patterns("__pycache__"))
+        cached = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(HERE / "workload", self.base / "workload", ignore=cached)
         marks = self.base / "marks"
         marks.mkdir()
         marks.chmod(0o1777)

@@ -129,7 +129,7 @@ def start(ledger: Ledger, plans: Callable[[str], bytes], helper: Path, repositor
         Web("git", plan.GIT, plan.GIT_PORT, git(repositories), ledger),
         Web("api", plan.API, plan.API_PORT, api, ledger),
         Web("api", plan.API6, plan.API_PORT, api, ledger),
-        Web("metadata", plan.METADATA, 80, Answer, ledger),
+        *(Web("metadata", plan.METADATA, port, Answer, ledger) for port in plan.METADATA_PORTS),
         Web("evil", plan.EVIL6, 443, Answer, ledger),
         *(Web("evil", plan.EVIL, port, Answer, ledger) for port in EVIL_PORTS),
     ]

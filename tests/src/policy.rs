@@ -38,6 +38,15 @@ impl Policy {
         }
     }
 
+    /// `other`, as a policy of this one's agent: what it replaces this one by.
+    #[must_use]
+    pub fn replaced_by(&self, other: Self) -> Self {
+        Self {
+            name: self.name.clone(),
+            ..other
+        }
+    }
+
     /// Adds lines to `[agent]`.
     #[must_use]
     pub fn agent(mut self, lines: &str) -> Self {

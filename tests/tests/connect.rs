@@ -547,7 +547,7 @@ fn a_running_script_is_still_that_script_after_the_policy_is_applied_again() {
             .map(|attempt| live.ask(attempt).denied())
     };
     assert_eq!(denied(), [false, true]);
-    policy.apply();
+    policy.connect("another", &["tcp:192.0.2.1:1"]).apply();
     assert_eq!(denied(), [false, true], "after the swap");
     assert_eq!((open.arrived(), closed.arrived()), (2, 0));
 }

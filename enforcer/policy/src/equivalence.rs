@@ -22,6 +22,8 @@ enum About {
     WildcardListen,
     Listen,
     Connect,
+    /// An end that is not judged.
+    Translated,
     Other,
 }
 

@@ -43,16 +43,16 @@ pub fn judge(policy: &Policy, facts: &dyn Facts, acting: &Subject, request: &Req
             address,
             port,
         } => {
-            let to = Place(protocol, leads_to(address), port);
-            judge.internet(&policy.connect, &actors, to)
+            let host = leads_to(host_of(address));
+            judge.internet(&policy.connect, &actors, Place(protocol, host, port))
         }
         Request::Listen {
             protocol,
             address,
             port,
         } => {
-            let at = Place(protocol, host_of(address), port);
-            judge.internet(&policy.listen, &actors, at)
+            let host = host_of(address);
+            judge.internet(&policy.listen, &actors, Place(protocol, host, port))
         }
         Request::Unix { peer } => judge.unix(&actors, &peer),
     }
@@ -145,6 +145,9 @@ impl Judge<'_> {
 
     fn internet(&self, rules: &[InternetRule], actors: &Actors, place: Place) -> Judgement {
         let Place(protocol, address, port) = place;
+        if is_translated(address) {
+            return because(Reason::AddressNotJudgeable);
+        }
         let covers = |destination: &Spanned<Destination>| {
             let Destination {
                 protocol: of,
@@ -241,29 +244,30 @@ fn because(reason: Reason) -> Judgement {
 }
 
 /// The host that connecting to an address reaches: the unspecified address leads to this host.
-fn leads_to(address: IpAddr) -> IpAddr {
-    match host_of(address) {
+fn leads_to(host: IpAddr) -> IpAddr {
+    match host {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        host @ (IpAddr::V4(_) | IpAddr::V6(_)) => host,
+        IpAddr::V4(_) | IpAddr::V6(_) => host,
     }
 }
 
-/// The host that an address is one of: IPv4-mapped (RFC 4291), NAT64 (RFC 6052) and 6to4 (RFC 3056)
-/// addresses are of the IPv4 host inside them.
+/// The host that an address is one of: an IPv4-mapped address (RFC 4291) is the IPv4 host's.
 fn host_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(six) => match six.segments() {
-            [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                host(high, low)
-            }
-            [0x2002, high, low, ..] => host(high, low),
-            _ => address,
-        },
+        IpAddr::V6(six) => six.to_ipv4_mapped().map_or(address, IpAddr::V4),
     }
 }
 
-fn host(high: u16, low: u16) -> IpAddr {
-    Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)).into()
+/// Whether a packet to the address goes to a translator, who may pass it on to an IPv4 host: NAT64
+/// (RFC 6052) and 6to4 (RFC 3056). No rule is about such an address.
+fn is_translated(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(six) => matches!(
+            six.segments(),
+            [0x64, 0xff9b, 0, 0, 0, 0, _, _] | [0x2002, ..]
+        ),
+    }
 }

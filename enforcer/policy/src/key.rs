@@ -159,7 +159,8 @@ const ID: &str = "Name of the rule in records and in `why`. Unique in the policy
 const PATHS: &str = "Absolute paths. One that ends with `/` is every regular file below that \
     directory. The file behind the path counts, by whatever name it is run.";
 const BY: &str = "The rule holds only for these executables: paths as in `[[exec]]`. A script \
-    counts as itself and as its interpreter.";
+    counts as itself and as its interpreter, but name binaries: a path of a script gives its right \
+    to whoever can have its interpreter run another file (see Files).";
 const DENY: &str = "As `allow`, but denies; a denial wins over every allowance.";
 
 use self::{Kind as K, Need as N, Table as T};

@@ -38,12 +38,16 @@ const DESTINATIONS: &str = "
 | port | `443`, `8000-8999`, `*` |
 
 - A prefix has no host bits: `10.0.0.1/8` is an error that names `10.0.0.0/8`.
-- Addresses are judged as the host that they lead to: IPv4-mapped (`::ffff:a.b.c.d`), NAT64
-  (`64:ff9b::/96`) and 6to4 (`2002::/16`) addresses are the IPv4 address inside them. Rules are
-  written with the IPv4 address; prefixes inside those three are an error that names it. `[::]/0` does
-  not cover them.
+- An IPv4-mapped address (`::ffff:a.b.c.d`) is judged as the IPv4 address inside it. Rules are written
+  with the IPv4 address: a prefix inside `::ffff:0:0/96` is an error that names it, and `[::]/0` does
+  not cover such addresses.
+- NAT64 (`64:ff9b::/96`) and 6to4 (`2002::/16`) addresses are never allowed: such a packet goes to
+  whoever holds the route, and from there perhaps to the IPv4 address inside. They are denied before
+  any rule is looked at (`address-not-judgeable`). A prefix inside these two is an error. One around
+  them (`[::]/0`, `[2000::]/3`, `*`) is not, and does not cover them.
 - The unspecified addresses (`0.0.0.0`, `::`) lead to loopback and are judged as `127.0.0.1` and
-  `::1`; a rule that names them is an error.
+  `::1`, of a bound socket as what they lead to there (`0.0.0.0`: the address that it is bound to;
+  `::`: `127.0.0.1` when that is an IPv4-mapped one). A rule that names them is an error.
 - Host names (`tcp:example.com:443`) are not supported yet, and refused.
 
 In `[[listen]]` the address is the one that the socket is bound to, and the same holds with these
@@ -65,6 +69,16 @@ same executable, and a copy is another file. A file whose content changed is den
 until the daemon has judged it again.
 
 Scripts are judged twice, as the script and as its interpreter; both must be allowed.
+
+What a process runs is all of these files, and each must be listed by the policy in force: with one
+that is not, the process is denied everything (`executable-not-listed`). Rules with a `by` hold for it
+when one of the files is in `by`.
+
+So `by` should name binaries, not scripts. An interpreter opens the script a second time, by the name
+that the caller gave, and takes orders from its environment: who may run the script can have another
+file run in its place (a symbolic link exchanged in between) and so has the right that `by` gives the
+script. Of binaries too `by` says which file runs and not which code: one that loads code by its
+environment or arguments (`LD_PRELOAD`, plug-ins) gives that code its right.
 
 An executable that an `exec` rule denies has no access at all, should a process still run it from an
 earlier policy.

@@ -44,8 +44,9 @@ pub enum Request {
     Connect {
         /// Transport.
         protocol: Protocol,
-        /// Address in any spelling: IPv4-mapped, NAT64 and 6to4 addresses are the IPv4 host that
-        /// they lead to; the unspecified address is loopback.
+        /// Address in any spelling: an IPv4-mapped address is the IPv4 host, the unspecified address
+        /// is loopback (the socket is taken to be unbound). One that goes through a translator (NAT64,
+        /// 6to4) is not judged but denied.
         address: IpAddr,
         /// Port.
         port: u16,

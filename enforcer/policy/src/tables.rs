@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use enforcer_common::{
-    object::{AddressKey, FileId, FileStamp, LISTEN, PortKey, TCP, UDP, UnixKey},
+    object::{Address, AddressKey, FileId, FileStamp, LISTEN, PortKey, TCP, UDP, UnixKey},
     permit::{ALWAYS, Answer, ExecPermit, NO_CELL, Permit},
     verdict::Reason,
 };
@@ -87,9 +87,9 @@ impl Tables {
                 address,
                 port,
             } => {
-                let address = or_loopback(key_of(address));
-                let permit = self.internet(address, port_protocol(End::Remote, protocol), port);
-                Self::decided(permit, conditions)
+                let key = key_of(address).map(or_loopback);
+                let protocol = port_protocol(End::Remote, protocol);
+                self.internet(key, protocol, port, conditions)
             }
             Request::Listen {
                 protocol,
@@ -97,8 +97,7 @@ impl Tables {
                 port,
             } => {
                 let protocol = port_protocol(End::Local, protocol);
-                let permit = self.internet(key_of(address), protocol, port);
-                Self::decided(permit, conditions)
+                self.internet(key_of(address), protocol, port, conditions)
             }
             Request::Unix { peer } => Self::decided(self.peer(&peer), conditions),
         }
@@ -153,7 +152,21 @@ impl Tables {
         self.unix.get(index).map(|(_, permit)| permit)
     }
 
-    fn internet(&self, address: AddressKey, protocol: u8, port: u16) -> Option<&Permit> {
+    /// Decides about an address by its key; without one, it is an address that is not judged.
+    fn internet(
+        &self,
+        key: Option<AddressKey>,
+        protocol: u8,
+        port: u16,
+        conditions: u64,
+    ) -> Decision {
+        match key {
+            Some(key) => Self::decided(self.place(key, protocol, port), conditions),
+            None => Decision::denied(Reason::AddressNotJudgeable, conditions),
+        }
+    }
+
+    fn place(&self, address: AddressKey, protocol: u8, port: u16) -> Option<&Permit> {
         let class = self.addresses.iter().filter(|(key, bits, _)| {
             key.family == address.family && shares(&key.address, &address.address, *bits)
         });
@@ -181,11 +194,17 @@ pub(crate) const fn port_protocol(end: End, protocol: Protocol) -> u8 {
     }
 }
 
-/// The key that a hook makes of an address.
-fn key_of(address: IpAddr) -> AddressKey {
+/// The key that a hook makes of an address; `None` of one that a translator gets, see
+/// [`Address::is_translated`].
+fn key_of(address: IpAddr) -> Option<AddressKey> {
     match address {
-        IpAddr::V4(address) => AddressKey::v4(address.octets()),
-        IpAddr::V6(address) => AddressKey::v6(address.octets()),
+        IpAddr::V4(address) => Some(AddressKey::v4(address.octets())),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            let words = [bits >> 96, bits >> 64, bits >> 32, bits].map(|word| (word as u32).to_be());
+            let judged = !Address::v6(words).is_translated();
+            judged.then(|| AddressKey::v6(address.octets()))
+        }
     }
 }
 

@@ -132,15 +132,23 @@ fn destinations_are_strict() {
         ),
         (
             "tcp:[64:ff9b::a00:0]/104:80",
-            "NAT64 addresses are judged as the IPv4 address inside them (write `10.0.0.0/8`)",
+            "a NAT64 address is never allowed: it goes through a translator (remove it; a rule \
+            about the IPv4 addresses inside is one about `10.0.0.0/8`)",
+        ),
+        (
+            "udp:[64:ff9b::]/96:53",
+            "a NAT64 address is never allowed: it goes through a translator (remove it; a rule \
+            about the IPv4 addresses inside is one about `0.0.0.0/0`)",
         ),
         (
             "tcp:[2002:a00::]/24:80",
-            "6to4 addresses are judged as the IPv4 address inside them (write `10.0.0.0/8`)",
+            "a 6to4 address is never allowed: it goes through a translator (remove it; a rule \
+            about the IPv4 addresses inside is one about `10.0.0.0/8`)",
         ),
         (
             "tcp:[2002:a00:1::1]:80",
-            "6to4 addresses are judged as the IPv4 address inside them (write `10.0.0.1/32`)",
+            "a 6to4 address is never allowed: it goes through a translator (remove it; a rule \
+            about the IPv4 addresses inside is one about `10.0.0.1/32`)",
         ),
         (
             "tcp:0.0.0.0:80",
@@ -176,6 +184,10 @@ fn addresses_to_listen_on_are_as_strict() {
         (
             "tcp:[::ffff:0.0.0.0]:80",
             "IPv4-mapped addresses are judged as the IPv4 address inside them (write `0.0.0.0/32`)",
+        ),
+        (
+            "tcp:[2002::1]:80",
+            "a 6to4 address is never allowed: it goes through a translator",
         ),
         (
             "tcp:localhost:80",

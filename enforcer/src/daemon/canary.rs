@@ -20,7 +20,7 @@ use std::{
     },
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -89,8 +89,12 @@ pub fn tables(learner: &Learner) -> io::Result<Tables> {
     })
 }
 
+/// One canary at a time: they share their listeners and the count of their denials.
+static CAGE: Mutex<()> = Mutex::new(());
+
 /// Runs a canary and says what it showed.
 pub fn run(core: &Arc<Core>) -> Canary {
+    let _alone = CAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let result = try_run(core);
     let at = Some(clock::now_text());
     match result {

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::{
@@ -23,19 +23,19 @@ use serde_json::Value;
 
 use super::{
     clock,
-    names::Names,
+    names::{Names, user_name},
     policies::{Applied, Policies},
     store,
 };
 use crate::{
     config::DaemonConfig,
-    control::api::{Canary, LogState, SessionId, State},
+    control::api::{self, Canary, LogState, SessionId},
     kernel::{KernelError, learn::Learner, load::Pins, sessions::SessionMaps},
     record::{
         Context, Event, SessionFacts,
         ocsf::{By, Host, PolicyChange, PolicyOutcome, policy},
     },
-    session::{Entry, Registry},
+    session::{Entry, Registry, State},
 };
 
 /// The daemon.
@@ -65,7 +65,7 @@ pub struct Core {
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// Whether it enforces.
-    pub state: State,
+    pub state: api::State,
     /// Why it does not.
     pub reason: Option<String>,
     /// The latest canary.
@@ -102,7 +102,7 @@ impl Core {
             maps: Mutex::new(maps),
             names: Mutex::new(names),
             standing: Mutex::new(Standing {
-                state: State::Starting,
+                state: api::State::Starting,
                 reason: Some("the canary has not run yet".to_owned()),
                 canary: Canary {
                     passed: false,
@@ -158,9 +158,9 @@ impl Core {
     pub fn set_standing(&self, canary: Canary) {
         let mut standing = lock(&self.standing);
         let (state, reason) = if canary.passed {
-            (State::Enforcing, None)
+            (api::State::Enforcing, None)
         } else {
-            (State::Refusing, Some(canary.detail.clone()))
+            (api::State::Refusing, Some(canary.detail.clone()))
         };
         *standing = Standing {
             state,
@@ -285,26 +285,33 @@ impl Core {
         }
     }
 
-    /// Ends sessions of which the kernel has no task any more: their last event may be lost.
+    /// Brings the sessions in line with the kernel: an event that would have told is perhaps lost.
     ///
     /// # Errors
     /// When the kernel refuses a read.
     pub fn sweep_sessions(&self) -> Result<(), KernelError> {
-        let mut gone = VecDeque::new();
+        let (mut begun, mut over) = (Vec::new(), Vec::new());
         {
             let sessions = self.sessions();
             let maps = self.maps();
-            for entry in sessions
-                .living()
-                .filter(|entry| entry.state == crate::session::State::Running)
-            {
+            for entry in sessions.living() {
                 let kernel = maps.session(entry.slot)?;
-                if kernel.id != entry.id.0 || kernel.tasks == 0 {
-                    gone.push_back(entry.id);
+                let has_tasks = kernel.id == entry.id.0 && kernel.tasks > 0;
+                match entry.state {
+                    State::Pending if has_tasks => begun.push(entry.id),
+                    State::Pending if maps.is_expected(entry.pid, entry.id.0) => {}
+                    State::Running if has_tasks => {}
+                    State::Pending | State::Running => over.push(entry.id),
+                    State::Ended => {}
                 }
             }
         }
-        gone.into_iter().for_each(|id| self.end_session(id));
+        for id in begun {
+            let mut sessions = self.sessions();
+            sessions.begin(id);
+            self.note(&sessions);
+        }
+        over.into_iter().for_each(|id| self.end_session(id));
         Ok(())
     }
 
@@ -361,7 +368,7 @@ fn unknown(slot: u32, id: u64, agent_slot: u32) -> Entry {
         command: Vec::new(),
         started: clock::now_text(),
         started_ns: clock::boot_ns(),
-        state: crate::session::State::Running,
+        state: State::Running,
     }
 }
 
@@ -391,7 +398,13 @@ impl Context for Core {
     }
 
     fn user_name(&self, uid: u32) -> Option<Arc<str>> {
-        self.names().user(uid)
+        let known = self.names().known_user(uid);
+        known.unwrap_or_else(|| {
+            // The name service may take its time: not under the lock.
+            let name: Option<Arc<str>> = user_name(uid).map(Arc::from);
+            self.names().add_user(uid, name.clone());
+            name
+        })
     }
 
     fn file_digest(&self, file: FileId, stamp: FileStamp) -> Option<[u8; 32]> {

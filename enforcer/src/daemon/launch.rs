@@ -38,7 +38,16 @@ pub struct Terms {
 pub fn launch(core: &Core, peer: &Peer, request: LaunchRequest) -> Result<Launched, Problem> {
     let policies = core.policies();
     let terms = terms(&policies, peer, &request.agent)?;
-    begin(core, terms, request, peer.pid, peer.uid)
+    let launched = begin(core, terms, request, peer.pid, peer.uid)?;
+    // The process was looked at by its pid: had it ended before, the pid could be another's.
+    if !peer.is_alive() {
+        core.drop_pending(launched.session, peer.pid);
+        return Err(Problem::new(
+            ErrorCode::Internal,
+            "the process that asked has ended",
+        ));
+    }
+    Ok(launched)
 }
 
 /// Finds the agent and whether the peer may launch it.
@@ -144,6 +153,8 @@ pub fn begin(
     });
     if let Err(problem) = expected {
         sessions.remove(id);
+        let _ = core.maps().vacate(slot); // nobody was given it
+        let _ = core.store_sessions(&sessions); // the next change stores it again
         return Err(problem);
     }
     Ok(Launched {

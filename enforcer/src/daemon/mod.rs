@@ -47,7 +47,7 @@ use crate::{
         load::{Opened, Pins},
         tables::PolicyMaps,
     },
-    posture::{BPFFS, CheckState, Host, OLDEST_KERNEL},
+    posture::{BPFFS, Check, CheckState, Host, OLDEST_KERNEL, Refused, reentry},
     record::{
         Log,
         log::SEGMENT_BYTES,
@@ -81,6 +81,7 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let kernel = Host::read();
     kernel.can_enforce()?;
+    refuse_unless(reentry())?;
     mount_bpffs()?;
     // The socket comes first: it is the lock that keeps a second daemon out.
     let socket = ControlSocket::bind(&config.socket)?;
@@ -105,6 +106,15 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     stop.store(true, Ordering::Release);
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     Ok(())
+}
+
+fn refuse_unless(check: Check) -> Result<(), Refused> {
+    match check.state {
+        CheckState::Ok | CheckState::Open => Ok(()),
+        CheckState::Failed => Err(Refused {
+            checks: vec![check],
+        }),
+    }
 }
 
 fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {

@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::store;
 
+/// Users whose names are kept: an agent that runs as root can act as any number of them.
+const USERS: usize = 4096;
 /// Generations whose meaning is kept.
 const KEPT: usize = 32;
 
@@ -162,12 +164,19 @@ impl Names {
         self.digests.get(&(file, stamp)).copied()
     }
 
-    /// Name of a user, looked up once.
-    pub fn user(&mut self, uid: u32) -> Option<Arc<str>> {
-        self.users
-            .entry(uid)
-            .or_insert_with(|| user_name(uid).map(Arc::from))
-            .clone()
+    /// Name of a user that was looked up before; the inner `None` = it has none.
+    #[must_use]
+    #[expect(clippy::option_option, reason = "not known, and known to have none")]
+    pub fn known_user(&self, uid: u32) -> Option<Option<Arc<str>>> {
+        self.users.get(&uid).cloned()
+    }
+
+    /// Keeps the name of a user.
+    pub fn add_user(&mut self, uid: u32, name: Option<Arc<str>>) {
+        if self.users.len() >= USERS {
+            self.users.clear();
+        }
+        self.users.insert(uid, name);
     }
 }
 

@@ -92,6 +92,9 @@ pub struct Policies {
     maps: PolicyMaps,
     learner: Arc<Learner>,
     generation: u32,
+    /// The last generation number given out. None is used twice, not even by an attempt that
+    /// failed: labels keep what they looked up by it.
+    last_number: u32,
     agents: BTreeMap<String, Arc<Agent>>,
     /// Slots by agent name, kept for as long as an event or a session may name them.
     slots: BTreeMap<String, u32>,
@@ -122,6 +125,7 @@ impl Policies {
         Ok(Self {
             learner,
             generation: in_kernel.max(newest_known),
+            last_number: in_kernel.max(newest_known),
             agents: BTreeMap::new(),
             slots: store::read(&slots_file)?.unwrap_or_default(),
             canary: AgentParams::default(),
@@ -169,6 +173,7 @@ impl Policies {
         let policies = match stored {
             Some(accepted) => {
                 self.generation = self.generation.max(accepted.generation);
+                self.last_number = self.last_number.max(self.generation);
                 accepted.policies
             }
             None => sources_in(folder),
@@ -330,7 +335,8 @@ impl Policies {
         busy: &BTreeSet<u32>,
         store_names: StoreNames<'_>,
     ) -> Result<Vec<Applied>, Problem> {
-        let generation = self.generation + 1;
+        self.last_number += 1;
+        let generation = self.last_number;
         let slots = self.slots_with(&prepared, removed, busy)?;
         let mut agents = self.agents.clone();
         agents.retain(|name, _| !removed.contains(name));
@@ -352,6 +358,7 @@ impl Policies {
         let before = std::mem::replace(&mut self.agents, agents);
         if let Err(problem) = self.commit(generation, &slots, store_names) {
             self.agents = before;
+            let _ = store::write(&self.slots_file, &self.slots); // as they were
             let _ = self.maps.sweep(); // what stays behind is swept with the next generation
             return Err(problem);
         }
@@ -427,7 +434,12 @@ impl Policies {
             })
             .map(|(name, slot)| (name.clone(), *slot))
             .collect();
-        let mut taken: BTreeSet<u32> = slots.values().copied().chain([CANARY_AGENT]).collect();
+        let mut taken: BTreeSet<u32> = slots
+            .values()
+            .chain(busy)
+            .copied()
+            .chain([CANARY_AGENT])
+            .collect();
         for one in prepared {
             if slots.contains_key(one.name()) {
                 continue;
@@ -551,7 +563,8 @@ impl Agent {
     #[must_use]
     pub fn facts(&self, name: &str, sessions: u64) -> PolicyFacts {
         let policy = &self.policy;
-        let rules = policy.exec.len() + policy.connect.len() + policy.listen.len() + policy.unix.len();
+        let rules =
+            policy.exec.len() + policy.connect.len() + policy.listen.len() + policy.unix.len();
         PolicyFacts {
             agent: name.to_owned(),
             owner: policy.agent.owner.clone(),

@@ -5,15 +5,36 @@
 use super::core::Core;
 use crate::{
     control::api::{Posture, State},
-    posture::{Check, Host},
+    posture::{Check, Host, reentry},
 };
+
+/// Ways round that no hook of a supported kernel closes.
+const OPEN: [(&str, &str); 3] = [
+    (
+        "open-sendmmsg",
+        "sendmmsg(2): of datagrams to one address the kernel asks about the first only, so that a source route given with a later one is not seen",
+    ),
+    (
+        "open-udp-reconnect",
+        "a datagram socket that one thread connects while another sends: the address of one allowed destination may be used with the port of another",
+    ),
+    (
+        "open-fsopen",
+        "fsopen(2): a network file system that the kernel has loaded may connect to its server before its mount is denied (needs root)",
+    ),
+];
 
 /// The posture as it is.
 #[must_use]
 pub fn posture(core: &Core) -> Posture {
     let standing = core.standing();
     let mut checks = Host::read().checks();
+    checks.push(reentry());
     checks.push(hooks(core.pins.hooks(), &core.pins.attached()));
+    checks.extend(
+        OPEN.iter()
+            .map(|(name, detail)| Check::open(name, *detail, None)),
+    );
     let log = core.log().clone();
     checks.push(match log.last_error {
         None => Check::ok("log", log.path),

@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use enforcer_common::{
@@ -54,8 +54,8 @@ const REST_MS: u16 = 10;
 const IDLE_MS: u16 = 100;
 /// Pause before a failed write is tried again.
 const RETRY: Duration = Duration::from_millis(100);
-/// Rests between two looks at sessions and lineage.
-const RESTS_A_SWEEP: u32 = 50;
+/// Time between two looks at sessions, lineage and the clock.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The reader and writer.
 pub struct Pump {
@@ -71,7 +71,7 @@ pub struct Pump {
     /// Position in the ring for denials after the last one that did not wait.
     denials_done: u64,
     accounted: Accounted,
-    rests: u32,
+    swept: Instant,
 }
 
 /// Events that are written together.
@@ -129,7 +129,7 @@ impl Pump {
             recorder,
             written,
             accounted,
-            rests: 0,
+            swept: Instant::now(),
         })
     }
 
@@ -138,6 +138,10 @@ impl Pump {
         loop {
             let last = stop.load(Ordering::Acquire);
             let moved = self.turn(stop);
+            if self.swept.elapsed() >= SWEEP {
+                self.sweep();
+                self.swept = Instant::now();
+            }
             if last && !moved {
                 return;
             }
@@ -261,6 +265,9 @@ impl Pump {
         ];
         for (place, which, told) in lost {
             let counted = counter(&self.core, which);
+            if counted < *told {
+                *told = 0; // the maps were made anew
+            }
             if counted > *told {
                 tell(place, counted - *told);
                 *told = counted;
@@ -337,11 +344,6 @@ impl Pump {
         if let Err(error) = self.denials.wait(pause) {
             tracing::error!(%error, "cannot wait for events");
             thread::sleep(RETRY);
-        }
-        self.rests += 1;
-        if self.rests >= RESTS_A_SWEEP {
-            self.rests = 0;
-            self.sweep();
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
         service::{Answer, Service},
     },
     record::{
-        Follower,
+        Cursor, Follower, ReadError,
         ocsf::{By, PolicyOutcome as Outcome},
         read,
     },
@@ -38,6 +38,8 @@ pub struct Control(pub Arc<Core>);
 
 /// Lines that wait for a slow reader of the log.
 const LOG_BUFFER: usize = 1024;
+/// Records that a reader can have from the end of the log at once.
+const MOST_TAIL: usize = 100_000;
 /// Pause between two looks at the log for a reader that follows it.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
@@ -115,6 +117,15 @@ impl Service for Control {
                         format!("the daemon does not enforce: {why}"),
                     )
                     .hint("`enforcer doctor` says what to do"));
+                }
+                if core.pins.attached().len() != core.pins.hooks().len() {
+                    return Err(Problem::new(
+                        ErrorCode::NotEnforcing,
+                        "kernel programs are no longer attached",
+                    )
+                    .hint(
+                        "`enforcer doctor` says which; `systemctl restart enforcer` attaches them",
+                    ));
                 }
                 launch::launch(core, &asking, request)
             })
@@ -299,40 +310,49 @@ fn sessions_of(core: &Core, agent: &str) -> u64 {
 
 /// Sends what matches until it is all sent, or, for a reader that follows, until the reader leaves.
 fn stream_log(core: &Core, query: &LogQuery, sender: &mpsc::Sender<String>) {
-    let filter = &query.filter;
-    let count = query.tail.map_or(usize::MAX, |tail| {
-        usize::try_from(tail).unwrap_or(usize::MAX)
-    });
-    let (past, end) = match read::tail(&core.config.log_dir, count, filter) {
-        Ok(found) => found,
-        Err(error) => return tracing::error!(%error, "the log cannot be read"),
-    };
-    if !past
-        .into_iter()
-        .all(|entry| sender.blocking_send(entry.line).is_ok())
-        || !query.follow
-    {
-        return;
+    if let Err(error) = try_stream_log(core, query, sender) {
+        tracing::error!(%error, "the log cannot be read");
     }
-    let mut follower = Follower::new(&core.config.log_dir, end);
-    while !sender.is_closed() {
-        match follower.poll() {
-            Ok(found) => {
-                let pause = found.is_empty();
-                let wanted = found
-                    .into_iter()
-                    .flatten()
-                    .filter(|entry| filter.matches(&entry.record));
-                for entry in wanted {
-                    if sender.blocking_send(entry.line).is_err() {
-                        return;
-                    }
-                }
-                if pause {
-                    std::thread::sleep(FOLLOW_PAUSE);
-                }
+}
+
+fn try_stream_log(
+    core: &Core,
+    query: &LogQuery,
+    sender: &mpsc::Sender<String>,
+) -> Result<(), ReadError> {
+    let (filter, folder) = (&query.filter, &core.config.log_dir);
+    // The past is read bit by bit; only a bounded end of it is held at once.
+    let from = match query.tail {
+        None => Cursor::default(),
+        Some(tail) => {
+            let count = usize::try_from(tail).unwrap_or(MOST_TAIL).min(MOST_TAIL);
+            let (past, end) = read::tail(folder, count, filter)?;
+            if !past
+                .into_iter()
+                .all(|entry| sender.blocking_send(entry.line).is_ok())
+            {
+                return Ok(());
             }
-            Err(error) => return tracing::error!(%error, "the log cannot be read"),
+            end
+        }
+    };
+    let mut follower = Follower::new(folder, from);
+    loop {
+        let found = follower.poll()?;
+        if found.is_empty() {
+            if !query.follow || sender.is_closed() {
+                return Ok(());
+            }
+            std::thread::sleep(FOLLOW_PAUSE);
+        }
+        let wanted = found
+            .into_iter()
+            .flatten()
+            .filter(|entry| filter.matches(&entry.record));
+        for entry in wanted {
+            if sender.blocking_send(entry.line).is_err() {
+                return Ok(());
+            }
         }
     }
 }

@@ -86,6 +86,7 @@ impl Pins {
         if all_there && pins.holds_our_programs() {
             return Ok((pins, Opened::TakenOver));
         }
+        pins.forget_programs()?;
         pins.attach()?;
         pins.note_our_programs()?;
         Ok((
@@ -144,17 +145,20 @@ impl Pins {
     }
 
     fn note_our_programs(&self) -> Result<(), KernelError> {
-        let marker = self.marker();
+        make_private_folder(&self.marker())
+    }
+
+    /// Forgets whose programs are attached: while they are replaced, they are nobody's as a whole.
+    fn forget_programs(&self) -> Result<(), KernelError> {
         for entry in fs::read_dir(&self.root)
             .map_err(KernelError::io(&self.root))?
             .flatten()
         {
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with("programs_") && entry.path() != marker {
+            if entry.file_name().to_string_lossy().starts_with("programs_") {
                 fs::remove_dir(entry.path()).map_err(KernelError::io(entry.path()))?;
             }
         }
-        make_private_folder(&marker)
+        Ok(())
     }
 
     fn attach(&self) -> Result<(), KernelError> {

@@ -96,6 +96,14 @@ impl SessionMaps {
             .map_err(KernelError::map("PENDING"))
     }
 
+    /// Whether the process with this thread group id is still to begin this session.
+    #[must_use]
+    pub fn is_expected(&self, tgid: u32, session: u64) -> bool {
+        self.pending
+            .get(&tgid, 0)
+            .is_ok_and(|pending| pending.session == session)
+    }
+
     /// Takes back [`Self::expect`]; true when the process had not begun its session.
     pub fn forget(&mut self, tgid: u32) -> bool {
         self.pending.remove(&tgid).is_ok()

@@ -144,7 +144,11 @@ impl PolicyMaps {
             .set(0, &inner, 0)
             .map_err(KernelError::map("POLICY"))?;
         self.params = params.to_vec();
-        self.sweep()
+        // The generation is in force whatever becomes of the old tables: they are swept next time.
+        if let Err(error) = self.sweep() {
+            tracing::warn!(%error, "tables of an older generation stay for now");
+        }
+        Ok(())
     }
 
     /// Gives up tables that were built and not put in force, and those no longer in force.

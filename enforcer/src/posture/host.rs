@@ -1,7 +1,7 @@
 //! The host's files, and what they say of it.
 #![forbid(unsafe_code)]
 
-use std::fs;
+use std::{fs, sync::OnceLock};
 
 use super::{Check, CheckState, Refused};
 
@@ -201,6 +201,35 @@ const NEEDED_CAPABILITIES: [(u32, &str); 4] = [
     (38, "CAP_PERFMON"),
     (39, "CAP_BPF"),
 ];
+
+/// Whether this kernel runs a security program even while the same processor is in another one.
+///
+/// Kernels without that (it came to 6.1 by a backport) skip a program when the task that runs it was
+/// preempted by one that calls the same hook: that call would not be judged at all.
+#[must_use]
+pub fn reentry() -> Check {
+    static FOUND: OnceLock<bool> = OnceLock::new();
+    let found = *FOUND.get_or_init(|| {
+        fs::read_to_string("/proc/kallsyms").is_ok_and(|symbols| has_symbol(&symbols, REENTRANT))
+    });
+    if found {
+        return Check::ok(REENTRY_CHECK, format!("the kernel has {REENTRANT}"));
+    }
+    Check::failed(
+        REENTRY_CHECK,
+        format!("/proc/kallsyms shows no {REENTRANT}: under load this kernel may skip a program"),
+        "boot a newer kernel of the same series",
+    )
+}
+
+const REENTRY_CHECK: &str = "reentry";
+const REENTRANT: &str = "__bpf_prog_enter_recur";
+
+fn has_symbol(symbols: &str, wanted: &str) -> bool {
+    symbols
+        .lines()
+        .any(|line| line.split_whitespace().nth(2) == Some(wanted))
+}
 
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
@@ -415,6 +444,14 @@ mod tests {
         .expect_err("no BTF");
         assert_eq!(refused.checks.len(), 1);
         assert!(refused.to_string().contains("btf"));
+    }
+
+    #[test]
+    fn a_symbol_is_found_by_its_whole_name() {
+        let symbols = "0 T __bpf_prog_enter\n0 T __bpf_prog_enter_recur\n0 t x [mod]\n";
+        assert!(has_symbol(symbols, "__bpf_prog_enter_recur"));
+        assert!(!has_symbol(symbols, "__bpf_prog_enter_re"));
+        assert!(!has_symbol("", "x"));
     }
 
     #[test]

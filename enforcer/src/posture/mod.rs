@@ -11,7 +11,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use host::{BPFFS, Host, OLDEST_KERNEL};
+pub use host::{BPFFS, Host, OLDEST_KERNEL, reentry};
 
 /// Outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,8 @@ def start_unit(path: str, bus: bool, unit: str) -> None:
             _ask(stream, _call(1, name, "/org/freedesktop/DBus", name, "Hello", []))
         manager = "org.freedesktop.systemd1"
         arguments = [unit, "replace"]
-        _ask(stream, _call(2, manager, "/org/freedesktop/systemd1", f"{manager}.Manager", "StartUnit", arguments))
+        path = "/org/freedesktop/systemd1"
+        _ask(stream, _call(2, manager, path, f"{manager}.Manager", "StartUnit", arguments))
 
 
 def _authenticate(stream: socket.socket) -> None:
@@ -47,11 +48,17 @@ def _ask(stream: socket.socket, message: bytes) -> None:
             raise RuntimeError(f"the bus says {rest[-body:]!r}")
 
 
-def _call(serial: int, destination: str, path: str, interface: str, member: str, arguments: list[str]) -> bytes:
+def _call(
+    serial: int, destination: str, path: str, interface: str, member: str, arguments: list[str]
+) -> bytes:
     fields = b""
-    for code, kind, value in (
-        (PATH, "o", path), (INTERFACE, "s", interface), (MEMBER, "s", member), (DESTINATION, "s", destination),
-    ):
+    head_fields = (
+        (PATH, "o", path),
+        (INTERFACE, "s", interface),
+        (MEMBER, "s", member),
+        (DESTINATION, "s", destination),
+    )
+    for code, kind, value in head_fields:
         fields = _padded(fields, 8) + bytes([code]) + _signature(kind) + _string(value)
     if arguments:
         fields = _padded(fields, 8) + bytes([SIGNATURE]) + _signature("g") + _signature("s" * len(arguments))

@@ -110,7 +110,7 @@ def datagram(host: str, port: int, text: str) -> None:
 def fast_open(host: str, port: int) -> None:
     """Data in the first packet, and no connect(2)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
-        # A timeout of Python's own would make the socket one that does not block, and the call one that fails.
+        # A timeout of Python's own makes a socket that does not block, and this call then fails.
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
         stream.sendto(b"GET /fast-open HTTP/1.0\r\n\r\n", socket.MSG_FASTOPEN, (host, port))
         _expect(stream)

@@ -218,6 +218,9 @@ const V6: &[[u16; 8]] = &[
     [0xfd00, 0, 0, 0, 0, 0, 0, 1],
     [0xfd00, 0, 0, 1, 0, 0, 0, 1],
     [0xfd00, 0x8000, 0, 0, 0, 0, 0, 1],
+    // A bit beside 6to4 and NAT64, so that prefixes around those are listed and their edges asked for.
+    [0x2003, 0, 0, 0, 0, 0, 0, 1],
+    [0x64, 0xff9b, 0, 0, 0, 1, 0, 1],
     [0, 0, 0, 0, 0, 0, 0, 1],
 ];
 const V4_LENGTHS: &[u8] = &[32, 0, 1, 7, 8, 9, 10, 16, 17, 24, 30, 31];

@@ -244,15 +244,27 @@ fn v6(parts: &Parts<'_>, inner: &str, length: &str) -> Result<Ipv6Net, Fault> {
     if unspecified && parts.end == End::Remote {
         return Err(leads_to(parts, "[::1]"));
     }
-    match inside_ipv4(net) {
+    match ForIpv4::of(net) {
         None => Ok(net),
-        Some((kind, inner)) => {
-            let message = format!("{kind} addresses are judged as the IPv4 address inside them");
-            Err(parts
-                .fault(&parts.address, message)
-                .hint(format!("write `{inner}`")))
-        }
+        Some((kind, inner)) => Err(for_ipv4(parts, kind, inner)),
     }
+}
+
+fn for_ipv4(parts: &Parts<'_>, kind: ForIpv4, inner: Ipv4Net) -> Fault {
+    let name = match kind {
+        ForIpv4::Mapped => {
+            let message = "IPv4-mapped addresses are judged as the IPv4 address inside them";
+            return parts
+                .fault(&parts.address, message.into())
+                .hint(format!("write `{inner}`"));
+        }
+        ForIpv4::Nat64 => "NAT64",
+        ForIpv4::SixToFour => "6to4",
+    };
+    let message = format!("a {name} address is never allowed: it goes through a translator");
+    parts.fault(&parts.address, message).hint(format!(
+        "remove it; a rule about the IPv4 addresses inside is one about `{inner}`"
+    ))
 }
 
 fn host_bits(parts: &Parts<'_>, right: &str) -> Fault {
@@ -274,32 +286,34 @@ fn leads_to(parts: &Parts<'_>, loopback: &str) -> Fault {
         .hint(format!("write `{loopback}`"))
 }
 
-/// The IPv4 prefix that a prefix inside one of the three embedding ranges stands for.
-fn inside_ipv4(net: Ipv6Net) -> Option<(&'static str, Ipv4Net)> {
-    let octets = net.addr().octets();
-    let range = |text: &str| {
-        text.parse::<Ipv6Net>()
-            .is_ok_and(|range| range.contains(&net))
-    };
-    let tail = |from: usize| {
-        Ipv4Addr::new(
-            octets[from],
-            octets[from + 1],
-            octets[from + 2],
-            octets[from + 3],
-        )
-    };
-    let embedded = |from: usize, bits: u8| {
-        Ipv4Net::new_assert(tail(from), net.prefix_len().saturating_sub(bits).min(32)).trunc()
-    };
-    if range("::ffff:0:0/96") {
-        Some(("IPv4-mapped", embedded(12, 96)))
-    } else if range("64:ff9b::/96") {
-        Some(("NAT64", embedded(12, 96)))
-    } else if range("2002::/16") {
-        Some(("6to4", embedded(2, 16)))
-    } else {
-        None
+/// Why an IPv6 prefix stands for an IPv4 one.
+#[derive(Clone, Copy)]
+enum ForIpv4 {
+    /// RFC 4291 2.5.5.2: the kernel itself sends IPv4.
+    Mapped,
+    /// RFC 6052: a translator may send IPv4.
+    Nat64,
+    /// RFC 3056: a relay may send IPv4.
+    SixToFour,
+}
+
+impl ForIpv4 {
+    /// Each with its range.
+    const ALL: [(Self, Ipv6Addr, u8); 3] = [
+        (Self::Mapped, Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+        (Self::Nat64, Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
+        (Self::SixToFour, Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    ];
+
+    /// Which of them a prefix lies inside, and the IPv4 prefix that follows that range in it.
+    fn of(net: Ipv6Net) -> Option<(Self, Ipv4Net)> {
+        let (kind, _, bits) = Self::ALL
+            .into_iter()
+            .find(|(_, range, bits)| Ipv6Net::new_assert(*range, *bits).contains(&net))?;
+        let inner = (net.addr().to_bits() << bits >> 96) as u32;
+        let length = net.prefix_len().saturating_sub(bits).min(32);
+        let inner = Ipv4Net::new_assert(Ipv4Addr::from_bits(inner), length);
+        Some((kind, inner.trunc()))
     }
 }
 

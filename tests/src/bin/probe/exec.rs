@@ -45,6 +45,11 @@ pub fn by_path(path: &str, name: &str, arguments: &[&str]) -> io::Result<Outcome
     })
 }
 
+/// Goes on as another program. Returns only when that failed.
+pub fn replace(path: &str, arguments: &[&str]) -> io::Error {
+    Command::new(path).args(arguments).exec()
+}
+
 /// Runs a file by a descriptor: `fexecve(3)`.
 pub fn by_descriptor(path: &str, arguments: &[&str]) -> io::Result<Outcome> {
     run(&File::open(path)?, path, arguments)

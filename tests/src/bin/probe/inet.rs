@@ -11,7 +11,7 @@ use nix::libc::{
     SOL_SOCKET, TCP_FASTOPEN_CONNECT, c_int, timeval,
 };
 
-use crate::{Kept, number, raw};
+use crate::{Kept, Outcome, number, raw};
 
 /// What is sent. Servers look for it.
 const DATA: &[u8] = b"from the probe";
@@ -146,6 +146,28 @@ pub fn fast_open_connect(to: &str) -> io::Result<()> {
     raw::set_option(&socket, libc::IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &1_i32)?;
     raw::connect(&socket, &bytes(&to))?;
     raw::sendto(&socket, DATA, 0, &[])
+}
+
+/// Binds and, with TCP, listens; any address will do, local or not. That a TCP socket could not be bound
+/// is said, since no listening was tried then.
+pub fn listen(protocol: &str, at: &str) -> io::Result<Outcome> {
+    let at = parse(at)?;
+    let socket = open(family(&at), protocol)?;
+    let (level, option) = if at.is_ipv4() {
+        (libc::IPPROTO_IP, libc::IP_FREEBIND)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_FREEBIND)
+    };
+    raw::set_option(&socket, level, option, &1_i32)?;
+    let bound = raw::bind(&socket, &bytes(&at));
+    if protocol == "udp" {
+        return bound.map(|()| Outcome::default());
+    }
+    if bound.is_err() {
+        return Ok(Outcome::said("not bound"));
+    }
+    raw::listen(&socket)?;
+    Ok(Outcome::default())
 }
 
 /// Connects and keeps the socket; `-` for the address keeps one that is not connected.

@@ -138,10 +138,12 @@ pub fn thread(words: &[&str]) -> io::Result<Outcome> {
     })
 }
 
-/// Leaves a child behind that lives for some seconds, and gives nobody a reason to wait for it.
-pub fn leave_behind(seconds: &str) -> io::Result<()> {
+/// Leaves a child behind that lives for some seconds, and gives nobody a reason to wait for it; says
+/// its process id.
+pub fn leave_behind(seconds: &str) -> io::Result<Outcome> {
     let seconds: u64 = number(seconds)?;
-    if raw::clone(SIGCHLD)? == 0 {
+    let pid = raw::clone(SIGCHLD)?;
+    if pid == 0 {
         let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null");
         if let Ok(nowhere) = nowhere {
             let _ = dup2_stdin(&nowhere);
@@ -151,7 +153,7 @@ pub fn leave_behind(seconds: &str) -> io::Result<()> {
         thread::sleep(Duration::from_secs(seconds));
         raw::leave(0);
     }
-    Ok(())
+    Ok(Outcome::said(pid.to_string()))
 }
 
 pub fn sleep(milliseconds: u64) {

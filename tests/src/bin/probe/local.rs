@@ -56,12 +56,14 @@ pub fn pair(word: &str) -> io::Result<Outcome> {
     Ok(Outcome::said(String::from_utf8_lossy(&heard[..length])))
 }
 
-/// The head of the answer to a request, and its body.
-pub fn http(socket: &str, method: &str, path: &str) -> io::Result<Outcome> {
+/// The answer to a request, head and body. The request's body is JSON without spaces.
+pub fn http(socket: &str, method: &str, path: &str, body: &[&str]) -> io::Result<Outcome> {
     let mut stream = UnixStream::connect(socket)?;
+    let body = body.concat();
+    let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: enforcer\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: enforcer\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

@@ -99,6 +99,7 @@ pub fn perform(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
         ["unspec-sendto", to] => done(inet::sendto_unspecified_family(to)),
         ["fastopen", to] => done(inet::fast_open(to)),
         ["fastopen-connect", to] => done(inet::fast_open_connect(to)),
+        ["listen", protocol, at] => inet::listen(protocol, at),
         ["socket", family, kind, protocol] => done(inet::socket(family, kind, protocol)),
         ["keep", name, protocol, to] => done(inet::keep(name, protocol, to, kept)),
         ["send", name] => done(inet::send(name, kept)),
@@ -110,7 +111,7 @@ pub fn perform(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
         ["unix", kind, to] => done(local::connect(kind, to)),
         ["unix-sendto", to] => done(local::sendto(to)),
         ["socketpair", kind] => local::pair(kind),
-        ["http", socket, method, path] => local::http(socket, method, path),
+        ["http", socket, method, path, body @ ..] => local::http(socket, method, path, body),
         ["exec", path, arguments @ ..] => exec::by_path(path, path, arguments),
         ["exec-as", name, path, arguments @ ..] => exec::by_path(path, name, arguments),
         ["fexec", path, arguments @ ..] => exec::by_descriptor(path, arguments),
@@ -131,7 +132,8 @@ pub fn perform(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
             nix::unistd::setsid()?;
             perform(rest, kept)
         }
-        ["leave-behind", seconds] => done(lineage::leave_behind(seconds)),
+        ["become", path, arguments @ ..] => Err(exec::replace(path, arguments)),
+        ["leave-behind", seconds] => lineage::leave_behind(seconds),
         ["pid"] => Ok(Outcome::said(std::process::id().to_string())),
         ["sleep", milliseconds] => done(number(milliseconds).map(lineage::sleep)),
         [] => Ok(Outcome::default()),

@@ -61,6 +61,12 @@ pub fn bind(socket: impl AsFd, address: &[u8]) -> io::Result<()> {
     checked(result.into()).map(drop)
 }
 
+/// `listen(2)`
+pub fn listen(socket: impl AsFd) -> io::Result<()> {
+    // SAFETY: takes two numbers.
+    checked(unsafe { libc::listen(socket.as_fd().as_raw_fd(), 8) }.into()).map(drop)
+}
+
 /// `sendto(2)`, with an address in bytes if any.
 pub fn sendto(socket: impl AsFd, data: &[u8], flags: c_int, address: &[u8]) -> io::Result<()> {
     let fd = socket.as_fd().as_raw_fd();
