@@ -80,9 +80,6 @@ pub fn named(sk: Ptr, address: Ptr, length: u32, to: Use) -> Named {
         // Among them AF_UNSPEC to an IPv6 socket: that socket may be made an IPv4 one meanwhile.
         _ => return Named::Fault(Reason::AddressNotJudgeable),
     };
-    if address.is_translated() {
-        return Named::Fault(Reason::AddressNotJudgeable);
-    }
     let address = match to {
         Use::Bind => address,
         Use::Connect | Use::Send => reached(sk, address),

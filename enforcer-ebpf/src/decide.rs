@@ -112,7 +112,7 @@ fn listens(tables: u32, conditions: u64, address: &Address, port: u16) -> u64 {
     const ALLOWED: u8 = Reason::RuleAllows as u8;
     let wildcards = [Address::v4(0), Address::v6([0; 4])];
     let at = |address| look_up(tables, conditions, address, TCP | LISTEN, port) as u8 == ALLOWED;
-    u64::from(at(address) || at(&wildcards[0]) || at(&wildcards[1]))
+    u64::from(!address.is_translated() && at(address) || at(&wildcards[0]) || at(&wildcards[1]))
 }
 
 /// A whole address as a key of the address trie. Laid out as `Key<AddressKey>`, and aligned: a packed

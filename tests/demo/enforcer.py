@@ -70,7 +70,8 @@ def target(record: Record) -> str:
     if "ip" not in endpoint:
         return str(endpoint.get("name"))
     host = f"[{endpoint['ip']}]" if ":" in endpoint["ip"] else endpoint["ip"]
-    return f"{record['connection_info']['protocol_name']}:{host}:{endpoint['port']}"
+    info = record["connection_info"]
+    return f"{info.get('protocol_name', info.get('protocol_num'))}:{host}:{endpoint['port']}"
 
 
 def actor(record: Record) -> Record:

@@ -53,7 +53,7 @@ class Paper:
         self._number += 1
         verdict, why = "no record", ""
         if record:
-            verdict = {"allow": "allowed", "deny": "denied"}.get(record["unmapped"]["verdict"], "not denied")
+            verdict = {"allow": "allowed", "deny": "denied"}.get(record["unmapped"]["verdict"], "open")
             why = reason(record)
         colour = GREEN if verdict == "allowed" else YELLOW
         refused = "EPERM" if "Operation not permitted" in report.said else "failed"

@@ -330,7 +330,7 @@ fn killed_again_and_again_under_load_no_event_is_lost_or_told_twice() {
             (allowed.tries(), denied.tries())
         );
         assert!(
-            allowed.tries() > 10 * rounds,
+            allowed.tries() > 4 * rounds,
             "that is no load: {tallies:?}"
         );
     }

@@ -157,7 +157,7 @@ fn check_form(records: &Path) -> Result<bool> {
     }
     let checked = output(command("python3").arg(&checker).arg(records));
     match &checked {
-        Ok(said) => println!("Checked against the schema of OCSF: {}", said.trim_end()),
+        Ok(_) => println!("Every record follows the schema of OCSF."),
         Err(faults) => eprintln!("demo: the records do not follow OCSF: {faults:#}"),
     }
     Ok(checked.is_ok())

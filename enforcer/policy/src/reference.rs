@@ -80,8 +80,8 @@ file run in its place (a symbolic link exchanged in between) and so has the righ
 script. Of binaries too `by` says which file runs and not which code: one that loads code by its
 environment or arguments (`LD_PRELOAD`, plug-ins) gives that code its right.
 
-An executable that an `exec` rule denies has no access at all, should a process still run it from an
-earlier policy.
+A file that an `exec` rule denies gives no access, should a process still run it from an earlier
+policy: a script's process has what its interpreter alone gives, any other has none.
 ";
 
 /// The text of `docs/policy.md`.

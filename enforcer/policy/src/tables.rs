@@ -201,7 +201,8 @@ fn key_of(address: IpAddr) -> Option<AddressKey> {
         IpAddr::V4(address) => Some(AddressKey::v4(address.octets())),
         IpAddr::V6(address) => {
             let bits = address.to_bits();
-            let words = [bits >> 96, bits >> 64, bits >> 32, bits].map(|word| (word as u32).to_be());
+            let words =
+                [bits >> 96, bits >> 64, bits >> 32, bits].map(|word| (word as u32).to_be());
             let judged = !Address::v6(words).is_translated();
             judged.then(|| AddressKey::v6(address.octets()))
         }

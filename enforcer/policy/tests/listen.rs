@@ -1,11 +1,14 @@
-//! Where an agent may listen: rows that `judge` and the tables must both say.
+//! Where an agent may listen, and what holds of both ends: rows that `judge` and the tables must both
+//! say.
 
 mod common;
 
 use common::{Host, policy};
 use enforcer_common::{
     object::{LISTEN, TCP, UDP},
-    verdict::Reason::{self, NotForThisBinary, NotListed, RuleAllows, RuleDenies},
+    verdict::Reason::{
+        self, AddressNotJudgeable, NotForThisBinary, NotListed, RuleAllows, RuleDenies,
+    },
 };
 use enforcer_policy::{Protocol, Request, Subject, Tables, compile, judge};
 
@@ -181,4 +184,86 @@ fn connect_and_listen_rules_of_an_address_are_one_class_with_entries_of_their_ow
     let mut protocols: Vec<u8> = tables.ports.iter().map(|(key, ..)| key.protocol).collect();
     protocols.sort_unstable();
     assert_eq!(protocols, [TCP, UDP, TCP | LISTEN, UDP | LISTEN]);
+}
+
+#[test]
+fn an_address_that_goes_through_a_translator_is_denied_whatever_rules_cover_it() {
+    let lines =
+        "allow = [\"tcp:*:*\", \"tcp:[::]/0:*\", \"tcp:[2000::]/3:*\", \"tcp:[64::]/16:*\"]";
+    let rules = format!("[[connect]]\nid = \"c\"\n{lines}\n") + &listen("l", lines);
+    for address in ["64:ff9b::a00:1", "64:ff9b::", "2002::", "2002:a00:1::1"] {
+        for verb in ["connect", "listen"] {
+            let text = format!("{verb} tcp {address} 80");
+            check(&rules, &[(&text, AddressNotJudgeable, None)]);
+        }
+    }
+    check(
+        &rules,
+        &[
+            ("connect tcp 64:ff9b:1::1 80", RuleAllows, Some("c")),
+            ("connect tcp 64:ff9b::1:0:1 80", RuleAllows, Some("c")),
+            ("connect tcp 2001:ffff::1 80", RuleAllows, Some("c")),
+            ("connect tcp 2003::1 80", RuleAllows, Some("c")),
+            ("listen tcp 2003::1 80", RuleAllows, Some("l")),
+            ("connect tcp ::ffff:10.0.0.1 80", RuleAllows, Some("c")),
+        ],
+    );
+}
+
+#[test]
+fn a_translated_address_is_not_judged_as_the_ipv4_host_inside_it() {
+    let rules = "[[connect]]\nid = \"c\"\nallow = [\"tcp:10.0.0.1:80\"]\n";
+    check(
+        rules,
+        &[
+            ("connect tcp ::ffff:10.0.0.1 80", RuleAllows, Some("c")),
+            ("connect tcp 64:ff9b::a00:1 80", AddressNotJudgeable, None),
+            ("connect tcp 2002:a00:1::1 80", AddressNotJudgeable, None),
+            ("connect tcp 2002:a00:1::1 81", AddressNotJudgeable, None),
+        ],
+    );
+}
+
+#[test]
+fn what_runs_is_all_its_files_and_each_must_be_listed() {
+    let host = Host::default()
+        .file("/bin/a")
+        .file("/bin/b")
+        .file("/bin/c")
+        .file("/bin/d");
+    let parsed = policy(
+        "[[exec]]\nid = \"x\"\nallow = [\"/bin/a\", \"/bin/b\"]\n\
+        [[exec]]\nid = \"no\"\ndeny = [\"/bin/d\"]\n\
+        [[connect]]\nid = \"c\"\nallow = [\"tcp:10.0.0.1:80\"]\nby = [\"/bin/a\"]\n\
+        [[connect]]\nid = \"e\"\nallow = [\"tcp:10.0.0.1:81\"]\n",
+    );
+    let tables = compile(&parsed.policy, &host).unwrap_or_else(|errors| panic!("{errors}"));
+    for (files, port, reason, rule) in [
+        (&["/bin/b", "/bin/a"][..], 80, RuleAllows, Some("c")),
+        (&["/bin/a", "/bin/b"], 80, RuleAllows, Some("c")),
+        (&["/bin/b"], 80, NotForThisBinary, None),
+        (&["/bin/a", "/bin/c"], 80, Reason::ExecutableNotListed, None),
+        (&["/bin/c", "/bin/a"], 81, Reason::ExecutableNotListed, None),
+        // Listed, but denied: no condition is true of it, not even that of rules without `by`.
+        (&["/bin/d"], 81, NotForThisBinary, None),
+        (&["/bin/d"], 82, NotListed, None),
+        (&["/bin/d", "/bin/b"], 81, RuleAllows, Some("e")),
+    ] {
+        let subject = Subject {
+            files: files.iter().map(|file| host.id(file)).collect(),
+        };
+        let request = request(&format!("connect tcp 10.0.0.1 {port}"));
+        let meant = judge(&parsed.policy, &host, &subject, &request);
+        assert_eq!(
+            (meant.reason, meant.rule.as_deref()),
+            (reason, rule),
+            "judge: {files:?}"
+        );
+        let decision = tables.decide(&subject, &request);
+        assert_eq!(
+            (decision.reason, tables.rule(&decision)),
+            (reason, rule),
+            "tables: {files:?}"
+        );
+    }
 }

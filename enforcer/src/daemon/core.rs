@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -59,6 +59,9 @@ pub struct Core {
     log: Mutex<LogState>,
     /// Denials of the canary that were read from the ring.
     canary_denials: AtomicU64,
+    /// Times that everything in the rings was read.
+    emptied: AtomicU64,
+    stopping: AtomicBool,
 }
 
 /// Whether the daemon enforces, and how that is known.
@@ -113,6 +116,8 @@ impl Core {
             outbox: Mutex::new(Vec::new()),
             log: Mutex::new(LogState::default()),
             canary_denials: AtomicU64::new(0),
+            emptied: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
         };
         core.agree_with_kernel()?;
         Ok(core)
@@ -235,6 +240,29 @@ impl Core {
     #[must_use]
     pub fn canary_denials(&self) -> u64 {
         self.canary_denials.load(Ordering::Acquire)
+    }
+
+    /// How often everything in the rings was read so far: what was in them before the last but one
+    /// time has been observed.
+    #[must_use]
+    pub fn emptied(&self) -> u64 {
+        self.emptied.load(Ordering::Acquire)
+    }
+
+    /// Notes that everything in the rings was read and observed.
+    pub fn note_emptied(&self) {
+        self.emptied.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether the daemon was told to stop: nothing waits for the log any more.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Notes that the daemon was told to stop.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// Takes in what an event says of its session.

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accounted;
 mod canary;
 mod clock;
 mod core;
@@ -24,8 +25,9 @@ mod service;
 mod store;
 
 use std::{
-    fs, io,
-    path::PathBuf,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,7 +43,11 @@ use tracing_subscriber::EnvFilter;
 use self::{core::Core, names::Names, policies::Policies, pump::Pump, service::Control};
 use crate::{
     config::DaemonConfig,
-    control::{api::Canary, listen::ControlSocket, server::serve},
+    control::{
+        api::Canary,
+        listen::{ControlSocket, ListenError},
+        server::serve,
+    },
     kernel::{
         learn::Learner,
         load::{Opened, Pins},
@@ -86,15 +92,18 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     // The socket comes first: it is the lock that keeps a second daemon out.
     let socket = ControlSocket::bind(&config.socket)?;
     let stop = Arc::new(AtomicBool::new(false));
+    let _pins = lock_pins(&config.pin_dir)?;
     let core = start(config, kernel.version().unwrap_or(OLDEST_KERNEL))?;
     let writer = start_pump(&core, stop.clone())?;
     tell_lifecycle(&core, Lifecycle::Start);
     let service = Arc::new(Control(core.clone()));
+    let stopping = core.clone();
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        stopping.stop();
         tracing::info!("stopping; what is enforced stays enforced");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     };
@@ -106,6 +115,23 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     stop.store(true, Ordering::Release);
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     Ok(())
+}
+
+/// Takes the kernel's objects for this daemon alone. The lock beside the socket does not do that for
+/// a daemon with another socket, which would read the same rings and put other policies in force.
+fn lock_pins(folder: &Path) -> Result<File> {
+    let cannot = || format!("cannot lock {}", folder.display());
+    store::make_folder(folder, 0o700).with_context(cannot)?;
+    let handle = File::open(folder).with_context(cannot)?;
+    match handle.try_lock() {
+        Ok(()) => Ok(handle),
+        Err(TryLockError::WouldBlock) => Err(ListenError::AnotherDaemon {
+            path: folder.to_owned(),
+            pid: None,
+        }
+        .into()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(cannot),
+    }
 }
 
 fn refuse_unless(check: Check) -> Result<(), Refused> {

@@ -26,10 +26,10 @@ use enforcer_common::{
     verdict::Verdict,
 };
 use enforcer_policy::Audit;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    accounted::Accounted,
     clock,
     core::{Core, counter},
     store,
@@ -80,14 +80,8 @@ struct Batch {
     events: Vec<Event>,
     /// How many could not be read.
     undecodable: u64,
-}
-
-/// Losses that the log has been told of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Accounted {
-    denials: u64,
-    events: u64,
-    until_ns: u64,
+    /// Whether nothing more was there.
+    all: bool,
 }
 
 impl Pump {
@@ -114,9 +108,13 @@ impl Pump {
             .iter()
             .filter_map(|entry| sequence_of(&entry.record, &boot))
             .collect();
-        let accounted = store::read(&core.config.accounted_file())
+        let mut accounted: Accounted = store::read(&core.config.accounted_file())
             .map_err(KernelError::io(core.config.accounted_file()))?
             .unwrap_or_default();
+        let noted = accounted.until_ns;
+        for entry in &latest {
+            accounted.learn(&entry.record, &boot, noted);
+        }
         core.log().path = log.segment().display().to_string();
         let denials = Ring::new(pins.map("DENIALS")?, "DENIALS", DENIALS_BYTES)?;
         Ok(Self {
@@ -156,6 +154,7 @@ impl Pump {
         let Batch {
             events,
             undecodable,
+            all,
         } = self.collect();
         let mut records = Vec::with_capacity(events.len());
         for event in &events {
@@ -164,6 +163,9 @@ impl Pump {
             if self.is_recorded(event) {
                 records.push(record);
             }
+        }
+        if all {
+            self.core.note_emptied();
         }
         let accounted = self.account(undecodable, &mut records);
         records.append(&mut self.core.take_posted());
@@ -198,7 +200,7 @@ impl Pump {
             }
         };
         let held = &mut self.held;
-        self.denials.read(BATCH - held.len(), |bytes, end| {
+        let denials = self.denials.read(BATCH - held.len(), |bytes, end| {
             if let Some(event) = decode(bytes) {
                 held.push_back((event, end));
             }
@@ -218,10 +220,12 @@ impl Pump {
         if held.is_empty() {
             self.denials_done = self.denials.position();
         }
+        let all = held.is_empty() && count < BATCH && denials < BATCH;
         events.sort_by_key(|event| event.head.sequence);
         Batch {
             events,
             undecodable,
+            all,
         }
     }
 

@@ -321,6 +321,7 @@ fn address(choices: &mut Choices) -> IpAddr {
             0,
             0,
             1,
+            1 << 32,
             1 << 63,
             1 << 64,
             1 << 95,
@@ -336,9 +337,10 @@ fn address(choices: &mut Choices) -> IpAddr {
     let [a, b] = [(inner >> 16) as u16, (inner & 0xffff) as u16];
     match choices.below(7) {
         0 => Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, a, b).into(),
+        // Never judged: they go through a translator.
         1 => Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, a, b).into(),
         2 => Ipv6Addr::new(0x2002, a, b, 0, 0, 0, 0, 1).into(),
-        // Near those spellings, but IPv6 addresses of their own.
+        // Near those two, but an address that is judged.
         3 if choices.one_in(3) => Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, a, b).into(),
         _ => Ipv4Addr::from_bits(inner).into(),
     }

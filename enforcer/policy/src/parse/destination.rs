@@ -301,8 +301,16 @@ impl ForIpv4 {
     /// Each with its range.
     const ALL: [(Self, Ipv6Addr, u8); 3] = [
         (Self::Mapped, Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-        (Self::Nat64, Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
-        (Self::SixToFour, Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+        (
+            Self::Nat64,
+            Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0),
+            96,
+        ),
+        (
+            Self::SixToFour,
+            Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0),
+            16,
+        ),
     ];
 
     /// Which of them a prefix lies inside, and the IPv4 prefix that follows that range in it.

@@ -25,7 +25,7 @@ use enforcer_tests::fault::Tally;
 use nix::{libc::EPERM, unistd::execve};
 
 /// Between two rounds of a load, so that the reader of the events keeps up.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(20);
 
 fn main() {
     let (send, orders) = channel();

@@ -1,0 +1,530 @@
+//! Ways round the allowlists that have no hook family of their own: other processes, mounts, the
+//! kernel itself, what leads packets elsewhere, sockets that came from somewhere else.
+//!
+//! The attacks are Python, run as root, which is the hardest case. Each is made inside, where its
+//! effect must not happen, and outside, where it must work: else it proves nothing.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::fd::AsRawFd,
+    process::{Child, Command, Stdio},
+};
+
+use enforcer_tests::{
+    Policy, Record, TcpServer, UdpServer, cli::unique, record::lines, session::start,
+};
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc::{EACCES, EPERM},
+};
+
+const PYTHON: &str = "/usr/bin/python3";
+
+/// What every attack has at hand. `t` makes an attempt and says how it ended.
+const PRELUDE: &str = r#"
+import array, ctypes, os, signal, socket, struct, subprocess, sys, time
+C = ctypes.CDLL(None, use_errno=True)
+def sys_(*a):
+    r = C.syscall(*a)
+    if r < 0: raise OSError(ctypes.get_errno(), "")
+    return r
+def libc(f, *a):
+    r = getattr(C, f)(*a)
+    if r < 0: raise OSError(ctypes.get_errno(), "")
+    return r
+def t(name, attempt):
+    try: attempt(); errno = 0
+    except OSError as e: errno = e.errno or -1
+    print(name, errno, flush=True)
+"#;
+
+fn script(attack: &str) -> String {
+    format!("{PRELUDE}{attack}")
+}
+
+/// Error numbers by attempt.
+fn answers(stdout: &[u8]) -> BTreeMap<String, i32> {
+    let text = String::from_utf8_lossy(stdout);
+    let pair = |line: &str| {
+        let (name, errno) = line.rsplit_once(' ')?;
+        Some((name.to_owned(), errno.parse().ok()?))
+    };
+    text.lines().filter_map(pair).collect()
+}
+
+fn policy(label: &str) -> Policy {
+    Policy::bare(label).exec("python", &[PYTHON])
+}
+
+/// Makes the attack inside; gives its answers and the records of what was denied.
+fn inside(policy: &Policy, attack: &str) -> (BTreeMap<String, i32>, Vec<Record>) {
+    let run = policy.apply().run(&[PYTHON, "-c", &script(attack)]);
+    let mut records = run.records();
+    records.retain(|record| record.verdict() != "allow");
+    let found = answers(&run.output.stdout);
+    assert!(
+        !found.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&run.output.stderr)
+    );
+    (found, records)
+}
+
+fn outside(attack: &str) -> BTreeMap<String, i32> {
+    let run = Command::new(PYTHON).args(["-c", &script(attack)]).output();
+    answers(&run.expect("python starts").stdout)
+}
+
+/// The attack is denied throughout inside, and works outside.
+fn denied_inside_only(label: &str, attack: &str) -> Vec<Record> {
+    let twin = outside(attack);
+    assert!(
+        !twin.is_empty() && twin.values().all(|errno| *errno == 0),
+        "outside: {twin:?}"
+    );
+    let (found, records) = inside(&policy(label), attack);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        twin.keys().collect::<Vec<_>>()
+    );
+    for (name, errno) in found {
+        assert!([EPERM, EACCES].contains(&errno), "{name}: {errno}");
+    }
+    records
+}
+
+/// A session that does its part, says "ready" and stays until its input ends.
+struct Held {
+    child: Child,
+    said: String,
+}
+
+impl Held {
+    fn start(policy: &Policy, attack: &str) -> Self {
+        let agent = policy.apply();
+        let mut child = start(&agent.name, &unique("task"))
+            .args([PYTHON, "-c", &script(attack)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        while !said.ends_with("ready\n") {
+            let read = lines.read_line(&mut said).expect("its output");
+            assert!(read > 0, "it ended after {said}");
+        }
+        Self { child, said }
+    }
+
+    fn end(mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().expect("its end");
+    }
+}
+
+fn bystander() -> Child {
+    Command::new("/usr/bin/sleep")
+        .arg("600")
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("a process outside")
+}
+
+#[test]
+fn i05_i10_a_process_outside_is_not_read_written_traced_or_signalled_and_an_own_child_is() {
+    let mut victim = bystander();
+    let attack = format!(
+        r#"
+pid = {}
+t("environ", lambda: open(f"/proc/{{pid}}/environ").read())
+t("memory", lambda: open(f"/proc/{{pid}}/mem", "rb"))
+t("descriptors", lambda: os.listdir(f"/proc/{{pid}}/fd") and os.readlink(f"/proc/{{pid}}/fd/1"))
+buffer = ctypes.create_string_buffer(8)
+class Iov(ctypes.Structure): _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+local = Iov(ctypes.addressof(buffer), 8)
+start = int(open("/proc/self/maps").readline().split("-")[0], 16)
+t("trace", lambda: (sys_(101, 16, pid, 0, 0), os.waitpid(pid, 0x40000000), sys_(101, 17, pid, 0, 0)))
+fd = os.pidfd_open(pid)
+t("descriptor", lambda: sys_(438, fd, 0, 0))
+t("signal", lambda: os.kill(pid, signal.SIGCONT))
+t("pidfd signal", lambda: signal.pidfd_send_signal(fd, signal.SIGCONT))
+"#,
+        victim.id()
+    );
+    let records = denied_inside_only("processes", &attack);
+    let kinds: Vec<_> = records.iter().map(Record::kind).collect();
+    for kind in ["trace", "signal"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    assert!(
+        records
+            .iter()
+            .all(|record| record.reason() == "target-outside-session"),
+        "{:?}",
+        lines(&records)
+    );
+    assert!(
+        victim.try_wait().expect("its state").is_none(),
+        "the process outside lives"
+    );
+
+    let (own, records) = inside(
+        &policy("own-processes"),
+        r#"
+r, w = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(r, 1); os._exit(0)
+t("trace", lambda: (sys_(101, 16, pid, 0, 0), os.waitpid(pid, 0x40000000), sys_(101, 17, pid, 0, 0)))
+t("environ", lambda: open(f"/proc/{pid}/environ").read())
+t("signal", lambda: os.kill(pid, signal.SIGKILL))
+"#,
+    );
+    assert!(own.values().all(|errno| *errno == 0), "{own:?}");
+    assert!(records.is_empty(), "{:?}", lines(&records));
+    victim.kill().expect("ended");
+    victim.wait().expect("reaped");
+}
+
+#[test]
+fn i10_asking_whether_a_process_exists_is_no_signal() {
+    let (found, records) = inside(&policy("exists"), r#"t("exists", lambda: os.kill(1, 0))"#);
+    assert_eq!(found["exists"], 0);
+    assert!(records.is_empty());
+}
+
+#[test]
+fn x08_mounts_and_user_namespaces_stay_as_they_are() {
+    let records = denied_inside_only(
+        "mounts",
+        r#"
+os.makedirs("/tmp/mediation", exist_ok=True)
+M = lambda *a: libc("mount", *a)
+def made(*a):
+    M(*a); libc("umount2", b"/tmp/mediation", 2)
+t("tmpfs", lambda: made(b"x", b"/tmp/mediation", b"tmpfs", 0, None))
+t("bind", lambda: made(b"/etc", b"/tmp/mediation", None, 4096, None))
+t("move", lambda: (lambda fd: (sys_(429, fd, b"", -100, b"/tmp/mediation", 4), libc("umount2", b"/tmp/mediation", 2)))(sys_(428, -100, b"/etc", 1)))
+def userns():
+    pid = os.fork()
+    if pid == 0:
+        try: libc("unshare", 0x10000000)
+        except OSError as e: os._exit(e.errno)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status: raise OSError(status, "")
+t("user namespace", userns)
+"#,
+    );
+    let kinds: Vec<_> = records.iter().map(Record::kind).collect();
+    assert!(
+        kinds.contains(&"mount") && kinds.contains(&"user-namespace"),
+        "{kinds:?}"
+    );
+    let mounts = std::fs::read_to_string("/proc/mounts").expect("mounts");
+    assert!(!mounts.contains("/tmp/mediation"), "{mounts}");
+}
+
+#[test]
+fn g02_x13_nothing_gets_into_the_kernel_and_no_map_is_opened_by_id() {
+    let records = denied_inside_only(
+        "kernel",
+        r#"
+attr = ctypes.create_string_buffer(128)
+def next_map(): struct.pack_into("I", attr, 0, 0); sys_(321, 12, attr, 128)
+def by_id():
+    next_map(); struct.pack_into("II", attr, 0, struct.unpack_from("I", attr, 4)[0], 0); os.close(sys_(321, 14, attr, 128))
+t("next map", next_map)
+t("map by id", by_id)
+perf = ctypes.create_string_buffer(128)
+struct.pack_into("IIQ", perf, 0, 1, 128, 0)
+t("perf", lambda: os.close(sys_(298, perf, 0, -1, -1, 0)))
+"#,
+    );
+    let kinds: Vec<_> = records.iter().map(Record::kind).collect();
+    assert!(
+        kinds.contains(&"bpf") && kinds.contains(&"perf-event"),
+        "{kinds:?}"
+    );
+
+    // A module cannot be loaded twice nor rightly made up: outside it fails otherwise.
+    let attack = r#"t("module", lambda: sys_(175, bytes(4096), 4096, b""))"#;
+    assert_ne!(outside(attack)["module"], EPERM);
+    assert_eq!(inside(&policy("module"), attack).0["module"], EPERM);
+}
+
+#[test]
+fn n19_g07_capabilities_that_change_what_a_rule_means_are_withheld() {
+    let before = std::time::SystemTime::now();
+    let records = denied_inside_only(
+        "capabilities",
+        r#"
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+t("mark", lambda: s.setsockopt(socket.SOL_SOCKET, 36, 7))
+t("clock", lambda: time.clock_settime(time.CLOCK_REALTIME, time.time()))
+t("ports", lambda: libc("iopl", 3) or libc("iopl", 0))
+"#,
+    );
+    assert!(
+        records.iter().all(|record| record.kind() == "capability"),
+        "{:?}",
+        lines(&records)
+    );
+    assert!(before.elapsed().is_ok(), "the clock went back");
+}
+
+/// A source route: loose, by way of 127.0.0.1, to where the header says.
+const ROUTE: &str = "bytes([131, 7, 4, 127, 0, 0, 1, 1])";
+
+#[test]
+fn n20_packets_are_led_nowhere_by_options_of_the_socket() {
+    let attack = format!(
+        r#"
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+t("IP_OPTIONS", lambda: u.setsockopt(0, 4, {ROUTE}))
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+t("IP_OPTIONS of a stream", lambda: s.setsockopt(0, 4, {ROUTE}))
+six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+six.connect(("::ffff:127.0.0.1", {{port}}))
+t("IPV6_ADDRFORM", lambda: six.setsockopt(41, 1, struct.pack("i", socket.AF_INET)))
+r = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+t("TCP_REPAIR", lambda: (r.setsockopt(6, 19, 1), r.setsockopt(6, 19, 0)))
+"#
+    );
+    let server = UdpServer::on(Ipv4Addr::LOCALHOST.into());
+    let port = server
+        .destination()
+        .rsplit_once(':')
+        .expect("a port")
+        .1
+        .to_owned();
+    let attack = attack.replace("{port}", &port);
+    let twin = outside(&attack);
+    assert!(twin.values().all(|errno| *errno == 0), "{twin:?}");
+    let allowed = policy("options").connect("server", &[&server.destination()]);
+    let (found, records) = inside(&allowed, &attack);
+    assert!(
+        found.len() == 4 && found.values().all(|errno| *errno == EPERM),
+        "{found:?}"
+    );
+    assert_eq!(
+        records
+            .iter()
+            .filter(|record| record.kind() == "socket-option")
+            .count(),
+        4
+    );
+}
+
+#[test]
+fn n20_packets_are_led_nowhere_by_control_data_and_harmless_control_data_passes() {
+    let server = UdpServer::on(Ipv4Addr::LOCALHOST.into());
+    let port = server
+        .destination()
+        .rsplit_once(':')
+        .expect("a port")
+        .1
+        .to_owned();
+    let attack = format!(
+        r#"
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+to = ("127.0.0.1", {port})
+t("route", lambda: u.sendmsg([b"led"], [(0, 7, {ROUTE})], 0, to))
+t("many", lambda: u.sendmsg([b"many"], [(0, 1, struct.pack("i", 0))] * 6, 0, to))
+t("tos", lambda: u.sendmsg([b"plain"], [(0, 1, struct.pack("i", 16))], 0, to))
+"#
+    );
+    let allowed = policy("control").connect("server", &[&server.destination()]);
+    let (found, _) = inside(&allowed, &attack);
+    assert_eq!(
+        (found["route"], found["many"], found["tos"]),
+        (EPERM, EPERM, 0)
+    );
+    assert_eq!(server.received(), [b"plain".to_vec()]);
+}
+
+#[test]
+fn n06_addresses_that_somebody_translates_are_denied_whatever_rule_stands_behind_them() {
+    let rule = [
+        "tcp:127.0.0.1:*",
+        "udp:127.0.0.1:*",
+        "tcp:[::]/0:*",
+        "udp:[::]/0:*",
+    ];
+    let attack = r#"
+for host in ["2002:7f00:1::66", "64:ff9b::7f00:1", "2002::1", "64:ff9b::"]:
+    u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    t(f"udp {host}", lambda: u.sendto(b"x", (host, 9)))
+    s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    s.settimeout(1)
+    t(f"tcp {host}", lambda: s.connect((host, 9)))
+"#;
+    let (found, records) = inside(&policy("translated").connect("all", &rule), attack);
+    assert!(
+        found.len() == 8 && found.values().all(|errno| *errno == EPERM),
+        "{found:?}"
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record.reason() == "address-not-judgeable")
+    );
+}
+
+#[test]
+fn n11_nobody_reaches_an_agent_that_may_not_listen_and_one_that_may_answers() {
+    // A port that was free a moment ago, so that the rule can name it.
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("its address").port();
+    drop(free);
+    let attack = format!(
+        r#"
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", {port}))
+t("listen", lambda: s.listen())
+n = socket.socket()
+t("listen on any port", lambda: n.listen())
+w = socket.socket(); w.bind(("0.0.0.0", 0))
+t("listen everywhere", lambda: w.listen())
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+t("udp", lambda: u.bind(("127.0.0.1", {port})))
+v = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+t("udp, any port", lambda: v.bind(("127.0.0.1", 0)))
+print("ready", flush=True); sys.stdin.read(1)
+"#
+    );
+    let deaf = Held::start(&policy("deaf"), &attack);
+    let found = answers(deaf.said.as_bytes());
+    let denied = ["listen", "listen on any port", "listen everywhere", "udp"];
+    for name in denied {
+        assert_eq!(found[name], EPERM, "{name}");
+    }
+    assert_eq!(found["udp, any port"], 0);
+    assert!(
+        TcpStream::connect(("127.0.0.1", port)).is_err(),
+        "somebody listens"
+    );
+    deaf.end();
+
+    let listening = policy("listening").rule(
+        "listen",
+        "server",
+        "allow",
+        &[
+            &format!("tcp:127.0.0.1:{port}"),
+            &format!("udp:127.0.0.1:{port}"),
+        ],
+    );
+    let answering = format!(
+        r#"
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", {port})); s.listen()
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.1", {port}))
+print("ready", flush=True)
+c, _ = s.accept(); c.sendall(b"answer"); c.close()
+"#
+    );
+    let server = Held::start(&listening, &answering);
+    let mut answer = Vec::new();
+    let mut caller = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    caller.read_to_end(&mut answer).expect("an answer");
+    assert_eq!(answer, b"answer");
+    server.end();
+}
+
+#[test]
+fn n12_a_socket_from_another_process_does_not_arrive() {
+    let attack = r#"
+a, b = socket.socketpair()
+s = socket.socket()
+socket.send_fds(a, [b"x", ], [s.fileno()])
+def receive():
+    data, fds, flags, _ = socket.recv_fds(b, 8, 4)
+    if not fds: raise OSError(1, "")
+t("socket", receive)
+f = os.open("/dev/null", os.O_RDONLY)
+socket.send_fds(a, [b"x"], [f])
+def file():
+    if not socket.recv_fds(b, 8, 4)[1]: raise OSError(1, "")
+t("file", file)
+"#;
+    assert_eq!(outside(attack)["socket"], 0);
+    let (found, records) = inside(&policy("received"), attack);
+    assert_eq!((found["socket"], found["file"]), (EPERM, 0));
+    assert_eq!(records[0].kind(), "receive");
+}
+
+#[test]
+fn n13_splice_does_not_reach_the_peer_of_a_socket_from_outside() {
+    let attack = |fd: i32| {
+        format!(
+            r#"
+s = socket.socket(fileno={fd})
+f = os.open("/etc/passwd", os.O_RDONLY)
+t("sendfile", lambda: os.sendfile(s.fileno(), f, 0, 64))
+r, w = os.pipe(); os.write(w, b"spliced")
+t("splice", lambda: os.splice(r, s.fileno(), 7))
+t("write", lambda: os.write(s.fileno(), b"written"))
+t("send", lambda: s.send(b"sent"))
+s.detach()
+"#
+        )
+    };
+    for (allowed, expected) in [(false, EPERM), (true, 0)] {
+        let server = TcpServer::on(Ipv4Addr::LOCALHOST.into());
+        let (_, address) = server
+            .destination()
+            .split_once(':')
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .expect("an address");
+        let mut stream = TcpStream::connect(&address).expect("a connection from outside");
+        stream.write_all(b"before ").expect("sent outside");
+        let rules = policy("splice");
+        let rules = if allowed {
+            rules.connect("server", &[&server.destination()])
+        } else {
+            rules
+        };
+        let agent = rules.apply();
+        fcntl(&stream, FcntlArg::F_SETFD(FdFlag::empty())).expect("it is passed on");
+        let run = agent.run(&[PYTHON, "-c", &script(&attack(stream.as_raw_fd()))]);
+        let found = answers(&run.output.stdout);
+        assert!(
+            found.len() == 4 && found.values().all(|errno| *errno == expected),
+            "{allowed}: {found:?}"
+        );
+        drop(stream);
+        let received: Vec<u8> = server.received().concat();
+        assert_eq!(
+            received == b"before ",
+            !allowed,
+            "{}",
+            String::from_utf8_lossy(&received)
+        );
+    }
+}
+
+#[test]
+fn in_monitor_mode_everything_goes_on_and_is_recorded_as_would_be_denied() {
+    let (found, records) = inside(
+        &policy("mediation-monitor").monitor(),
+        r#"
+s = socket.socket(); s.bind(("127.0.0.1", 0))
+t("listen", lambda: s.listen())
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+t("option", lambda: u.setsockopt(0, 4, bytes([131, 7, 4, 127, 0, 0, 1, 1])))
+t("mark", lambda: u.setsockopt(socket.SOL_SOCKET, 36, 7))
+t("environ", lambda: open("/proc/1/environ").read())
+"#,
+    );
+    assert!(found.values().all(|errno| *errno == 0), "{found:?}");
+    let kinds: Vec<_> = records
+        .iter()
+        .map(|record| (record.kind(), record.verdict()))
+        .collect();
+    for kind in ["listen", "socket-option", "capability", "trace"] {
+        assert!(kinds.contains(&(kind, "would-deny")), "{kind}: {kinds:?}");
+    }
+}
