@@ -82,6 +82,8 @@ kinds! {
     SocketOption = 20, "socket-option";
     /// Using a capability that no agent has: [`Other`]. Only denials.
     Capability = 21, "capability";
+    /// Changing the folder of pins, or the like of it: [`Other`]. Only denials, in monitor mode too.
+    Guard = 22, "guard";
 }
 
 /// What every event begins with.

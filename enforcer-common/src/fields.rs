@@ -46,6 +46,7 @@ pub const FIELDS: &[Field] = &[
         ],
     ),
     field("SUPER_DEVICE", &["super_block.s_dev"]),
+    field("SUPER_MAGIC", &["super_block.s_magic"]),
     field("DENTRY_INODE", &["dentry.d_inode"]),
     field("SOCKET_SK", &["socket.sk"]),
     field("SK_FAMILY", &["sock.__sk_common.skc_family"]),

@@ -2,12 +2,12 @@
 //!
 //! | map | written by | full | entry missing |
 //! |---|---|---|---|
-//! | `LABELS` | kernel programs | fork or enrolment denied, `label-table-full` | the task is outside any session: not touched |
+//! | `LABELS` | kernel programs | fork denied, `label-table-full`; enrolment denied, counted | the task is outside any session: not touched |
 //! | `SESSIONS` | daemon (`tasks`: kernel) | the daemon refuses a new session | denied, `session-unknown` |
 //! | `PENDING` | daemon | the daemon refuses a new session | the process is not enrolled |
 //! | `POLICY` | daemon | cannot be: one entry | denied, `table-missing` |
 //! | `ADDRESSES`, `PORTS`, `EXECUTABLES`, `UNIX_PEERS` | daemon | the policy is refused before anything is applied | no table: denied, `table-missing`; no entry: denied, `not-listed` |
-//! | `DENIALS`, `EVENTS` | kernel programs | counted; denied with `audit-unavailable` where the agent says so | - |
+//! | `DENIALS`, `EVENTS` | kernel programs | counted; where the agent says so, denied and counted (`audit-denied`) | - |
 //! | `COUNTERS` | kernel programs | cannot be: an array | cannot be |
 //! | `LEARN` | daemon, kernel programs | the daemon cannot learn a file: the policy is refused | the daemon's call was not its own: ignored |
 
@@ -48,7 +48,7 @@ pub enum Counter {
     DenialsDropped = 1,
     /// Events that found the other ring full.
     EventsDropped = 2,
-    /// Forks denied because no label could be kept for the child.
+    /// Forks and enrolments denied because no label could be kept.
     ForksDenied = 3,
     /// Actions denied because they could not be reported.
     AuditDenied = 4,

@@ -88,8 +88,6 @@ reasons! {
     TableMissing = 12, "table-missing";
     /// No room for a label: the fork is denied.
     LabelTableFull = 13, "label-table-full";
-    /// The decision could not be reported and the agent is set to "no evidence, no action".
-    AuditUnavailable = 14, "audit-unavailable";
     /// The object belongs to the enforcer itself.
     EnforcerGuard = 15, "enforcer-guard";
     /// The first process of a session was enrolled.

@@ -255,31 +255,35 @@ fn a_translated_spelling_does_not_pass_a_rule_about_the_ipv4_host() {
         .connect("anything", &["tcp:*:*", "udp:*:*"])
         .deny_connect("not-there", &["tcp:10.9.8.7:*", "udp:10.9.8.7:*"])
         .apply();
-    let hosts = [
+    let attempts =
+        |host: &str| ["connect tcp", "connect udp", "sendto"].map(|how| format!("{how} {host}:80"));
+    // Whoever translates decides where such a packet goes: no rule is about it.
+    for host in [
         "[64:ff9b::a09:807]",
+        "[64:ff9b::a09:808]",
         "[2002:a09:807::1]",
-        "[::ffff:10.9.8.7]",
-    ];
-    for host in hosts {
-        let run = agent.probe(&[
-            format!("connect tcp {host}:80"),
-            format!("connect udp {host}:80"),
-            format!("sendto {host}:80"),
-        ]);
+    ] {
+        let run = agent.probe(&attempts(host));
         all_denied(&run);
-        assert_eq!(
-            told(&run),
-            [
-                "connect tcp:10.9.8.7:80 deny rule-denies not-there",
-                "connect udp:10.9.8.7:80 deny rule-denies not-there",
-                "send udp:10.9.8.7:80 deny rule-denies not-there",
-            ]
-        );
+        for (line, kind) in told(&run).iter().zip(["connect", "connect", "send"]) {
+            assert!(line.starts_with(kind), "{line}");
+            assert!(line.ends_with("deny address-not-judgeable"), "{line}");
+        }
     }
+    let run = agent.probe(&attempts("[::ffff:10.9.8.7]"));
+    all_denied(&run);
+    assert_eq!(
+        told(&run),
+        [
+            "connect tcp:10.9.8.7:80 deny rule-denies not-there",
+            "connect udp:10.9.8.7:80 deny rule-denies not-there",
+            "send udp:10.9.8.7:80 deny rule-denies not-there",
+        ]
+    );
     // The twins: neighbours that no rule denies get as far as the route that is not there.
     let neighbours = [
-        "[64:ff9b::a09:808]",
-        "[2002:a09:808::1]",
+        "[64:ff9c::a09:807]",
+        "[2003:a09:807::1]",
         "[::ffff:10.9.8.8]",
     ];
     let run = agent.probe(&neighbours.map(|host| format!("connect tcp {host}:80")));

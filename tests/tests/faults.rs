@@ -92,7 +92,10 @@ impl Worker {
             .connect("open", &[&open.destination()])
             .apply()
             .live();
-        Self { live, open, closed }
+        let mut worker = Self { live, open, closed };
+        // Inside from here on: `enforcer run` needs the daemon no more.
+        let _ = worker.live.ask("pid");
+        worker
     }
 
     fn is_held(&mut self) {
@@ -395,10 +398,10 @@ fn broken_state_is_named_and_nothing_is_opened() {
         let good = fs::read(file).expect("it is there");
         fs::write(file, "{\"half of").expect("it is written");
         let output = refused(&[]);
+        fs::write(file, good).expect("it is written");
         assert_eq!(output.status.code(), Some(1), "{}", told(&output));
         assert!(stderr(&output).contains(file), "{}", told(&output));
         worker.is_held();
-        fs::write(file, good).expect("it is written");
     }
     let _daemon = Daemon::start();
     worker.is_held();

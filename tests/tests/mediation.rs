@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::fd::AsRawFd,
@@ -255,6 +255,46 @@ t("perf", lambda: os.close(sys_(298, perf, 0, -1, -1, 0)))
     let attack = r#"t("module", lambda: sys_(175, bytes(4096), 4096, b""))"#;
     assert_ne!(outside(attack)["module"], EPERM);
     assert_eq!(inside(&policy("module"), attack).0["module"], EPERM);
+}
+
+#[test]
+fn g03_the_pins_stay_where_they_are_in_monitor_mode_too() {
+    const PINS: &str = "/sys/fs/bpf/enforcer";
+    let attack = r#"
+t("link", lambda: os.unlink("/sys/fs/bpf/enforcer/links/bprm_check_security"))
+t("map", lambda: os.unlink("/sys/fs/bpf/enforcer/maps/LABELS"))
+t("folder", lambda: os.rename("/sys/fs/bpf/enforcer/links", "/sys/fs/bpf/enforcer/gone"))
+t("aside", lambda: os.rename("/sys/fs/bpf/enforcer/maps/LABELS", "/sys/fs/bpf/enforcer/maps/gone"))
+os.makedirs("/tmp/mediation-own/folder", exist_ok=True)
+open("/tmp/mediation-own/file", "w").close()
+t("own", lambda: (os.rename("/tmp/mediation-own/file", "/tmp/mediation-own/other"), os.unlink("/tmp/mediation-own/other"), os.rmdir("/tmp/mediation-own/folder")))
+"#;
+    let pins = || {
+        let names = |folder: &str| {
+            let entries = std::fs::read_dir(format!("{PINS}/{folder}")).expect("pins");
+            entries
+                .map(|entry| entry.expect("a pin").file_name())
+                .collect::<BTreeSet<_>>()
+        };
+        (names("links"), names("maps"))
+    };
+    let before = pins();
+    for rules in [policy("pins"), policy("pins-monitor").monitor()] {
+        let (mut found, mut records) = inside(&rules, attack);
+        assert_eq!(found.remove("own"), Some(0));
+        assert!(
+            found.len() == 4 && found.values().all(|errno| *errno == EPERM),
+            "{found:?}"
+        );
+        records.retain(|record| record.kind() == "guard");
+        assert_eq!(records.len(), 4);
+        assert!(
+            records
+                .iter()
+                .all(|record| (record.verdict(), record.reason()) == ("deny", "enforcer-guard"))
+        );
+    }
+    assert_eq!(pins(), before);
 }
 
 #[test]

@@ -329,10 +329,7 @@ fn killed_again_and_again_under_load_no_event_is_lost_or_told_twice() {
             (of_task("allow"), of_task("deny")),
             (allowed.tries(), denied.tries())
         );
-        assert!(
-            allowed.tries() > 4 * rounds,
-            "that is no load: {tallies:?}"
-        );
+        assert!(allowed.tries() > 4 * rounds, "that is no load: {tallies:?}");
     }
     floods.into_iter().for_each(|flood| drop(flood.end()));
     worker.end();

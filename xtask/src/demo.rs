@@ -29,20 +29,15 @@ const SUMMARY: &str = "summary";
 const TIME_LIMIT: u64 = 900;
 
 /// Arguments of `demo`.
-#[derive(Args, Default)]
+#[derive(Args)]
 pub struct Arguments {
     /// Run on this host, where an enforcer daemon must be enforcing, instead of in a test VM
     #[arg(long)]
     here: bool,
 }
 
-/// Runs the demonstration as without arguments.
-pub fn run() -> Result<ExitCode> {
-    run_verb(&Arguments::default())
-}
-
 /// Runs the demonstration and keeps its audit records in `target/demo/records.jsonl`.
-pub fn run_verb(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let enforcer = build::product(false)?;
     fs::create_dir_all(kept())?;
     // What an earlier run left must not pass for this one's.

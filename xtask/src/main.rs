@@ -53,7 +53,7 @@ enum Verb {
     /// Run every test suite, on the host and on both kernels
     Test(test::Arguments),
     /// Show an agent held to its allowlists, attempt by attempt
-    Demo,
+    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Verb::Build(arguments) => build::run_verb(&arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::Test(arguments) => test::run(&arguments),
-        Verb::Demo => demo::run(),
+        Verb::Demo(arguments) => demo::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

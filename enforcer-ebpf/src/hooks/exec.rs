@@ -15,6 +15,7 @@ use enforcer_common::{
         Kind, PATH_LEN,
     },
     label::{Image, Label, MAX_LEVELS, Pending},
+    maps::Counter,
     object::{FileId, FileStamp},
     verdict::{Reason, Verdict},
 };
@@ -22,7 +23,7 @@ use enforcer_common::{
 use crate::{
     arch::{eperm, exec_arguments, fetch_add},
     decide::{self, Finding},
-    emit::{GO_ON, conclude_reported},
+    emit::{GO_ON, conclude_reported, count},
     kernel::{
         BPRM_ARGC, BPRM_FILE, FILE_INODE, Ptr, TASK_LEADER, TASK_START, current, file_of, path_of,
     },
@@ -79,6 +80,7 @@ fn enrol(tgid: u32, pending: &Pending) -> i32 {
         ..EMPTY
     };
     if LABELS.insert(current().address(), label, 0).is_err() {
+        count(Counter::ForksDenied);
         return eperm();
     }
     // SAFETY: a live map value; the field is only changed atomically.

@@ -3,6 +3,7 @@
 mod capability;
 mod control;
 mod exec;
+mod guard;
 mod kernel_code;
 mod learn;
 mod lineage;

@@ -30,7 +30,12 @@ use super::{
 use crate::{
     config::DaemonConfig,
     control::api::{self, Canary, LogState, SessionId},
-    kernel::{KernelError, learn::Learner, load::Pins, sessions::SessionMaps},
+    kernel::{
+        KernelError,
+        learn::Learner,
+        load::{Opened, Pins},
+        sessions::SessionMaps,
+    },
     record::{
         Context, Event, SessionFacts,
         ocsf::{By, Host, PolicyChange, PolicyOutcome, policy},
@@ -46,6 +51,8 @@ pub struct Core {
     pub host: Host,
     /// What is attached.
     pub pins: Pins,
+    /// Whether it was there before.
+    pub opened: Opened,
     /// When this daemon started, RFC 3339.
     pub started: String,
     /// Tells what the kernel calls a file.
@@ -88,7 +95,7 @@ impl Core {
     pub fn new(
         config: DaemonConfig,
         host: Host,
-        pins: Pins,
+        (pins, opened): (Pins, Opened),
         learner: Arc<Learner>,
         policies: Policies,
         names: Names,
@@ -99,6 +106,7 @@ impl Core {
             config,
             host,
             pins,
+            opened,
             started: clock::now_text(),
             learner,
             policies: Mutex::new(policies),

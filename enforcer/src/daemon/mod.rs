@@ -95,7 +95,6 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     let _pins = lock_pins(&config.pin_dir)?;
     let core = start(config, kernel.version().unwrap_or(OLDEST_KERNEL))?;
     let writer = start_pump(&core, stop.clone())?;
-    tell_lifecycle(&core, Lifecycle::Start);
     let service = Arc::new(Control(core.clone()));
     let stopping = core.clone();
     let shutdown = async move {
@@ -170,7 +169,7 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
     let canary = canary::tables(&learner).context("the canary's policy")?;
     policies.set_canary(&canary)?;
     let host = this_host().context("this host's names")?;
-    let core = Core::new(config, host, pins, learner, policies, names)
+    let core = Core::new(config, host, (pins, opened), learner, policies, names)
         .context("sessions of earlier daemons")?;
     begin(&core).context("the policies to begin with")?;
     let core = Arc::new(core);
@@ -221,6 +220,7 @@ fn first_canary(core: &Arc<Core>) {
         tracing::error!("not enforcing: {}", canary.detail);
     }
     core.set_standing(canary);
+    tell_lifecycle(core, Lifecycle::Start);
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 

@@ -5,7 +5,7 @@
 use super::core::Core;
 use crate::{
     control::api::{Posture, State},
-    posture::{Check, Host, reentry},
+    posture::{Check, CheckState, Host, reentry},
 };
 
 /// Ways round that no hook of a supported kernel closes.
@@ -30,7 +30,9 @@ pub fn posture(core: &Core) -> Posture {
     let standing = core.standing();
     let mut checks = Host::read().checks();
     checks.push(reentry());
-    checks.push(hooks(core.pins.hooks(), &core.pins.attached()));
+    let attached = hooks(core.pins.hooks(), &core.pins.attached());
+    let enforcing = standing.state == State::Enforcing && attached.state == CheckState::Ok;
+    checks.push(attached);
     checks.extend(
         OPEN.iter()
             .map(|(name, detail)| Check::open(name, *detail, None)),
@@ -45,7 +47,7 @@ pub fn posture(core: &Core) -> Posture {
         ),
     });
     Posture {
-        enforcing: standing.state == State::Enforcing,
+        enforcing,
         canary: standing.canary,
         checks,
     }

@@ -35,7 +35,11 @@ use super::{
     store,
 };
 use crate::{
-    kernel::{KernelError, load::Pins, ring::Ring},
+    kernel::{
+        KernelError,
+        load::{Opened, Pins},
+        ring::Ring,
+    },
     record::{
         Event, Filter, Log, LogError,
         ocsf::{Loss, Place, Recorder, loss},
@@ -100,7 +104,10 @@ impl Pump {
             path: path.to_owned(),
             source: io::Error::other(error),
         };
-        read::resume(&folder, &mut recorder).map_err(|e| failed(&folder, e))?;
+        let last = read::resume(&folder, &mut recorder).map_err(|e| failed(&folder, e))?;
+        if core.opened == Opened::Fresh {
+            core.maps().continue_after(last)?;
+        }
         let (latest, _) =
             read::tail(&folder, UNRELEASED, &Filter::default()).map_err(|e| failed(&folder, e))?;
         let boot = format!("{}:", recorder.host().boot_id);

@@ -196,7 +196,16 @@ impl Service for Control {
 fn status(core: &Core) -> Status {
     let standing = core.standing();
     let log = core.log().clone();
-    let posture = PostureSummary::of(&posture(core).checks);
+    let posture = posture(core);
+    // A program that was detached since is a canary that was not asked again.
+    let detached = standing.state == State::Enforcing && !posture.enforcing;
+    let (state, reason) = if detached {
+        let why = "kernel programs are no longer attached".to_owned();
+        (State::Refusing, Some(why))
+    } else {
+        (standing.state, standing.reason)
+    };
+    let posture = PostureSummary::of(&posture.checks);
     let (generation, policies) = {
         let policies = core.policies();
         (policies.generation(), policies.agents().count())
@@ -209,8 +218,8 @@ fn status(core: &Core) -> Status {
         .map(|which| (which.name().to_owned(), counter(core, which)))
         .collect();
     Status {
-        state: standing.state,
-        reason: standing.reason,
+        state,
+        reason,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         started: core.started.clone(),

@@ -119,6 +119,19 @@ impl SessionMaps {
             .collect()
     }
 
+    /// Lets sequence numbers go on after `last`: maps that were made anew begin at 0, while the log
+    /// of this boot holds numbers already.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn continue_after(&mut self, last: u64) -> Result<(), KernelError> {
+        let index = Counter::Sequence as u32;
+        let now = self.counter(Counter::Sequence)?;
+        self.counters
+            .set(index, now.max(last), 0)
+            .map_err(KernelError::map("COUNTERS"))
+    }
+
     /// A counter's value.
     ///
     /// # Errors

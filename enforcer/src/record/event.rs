@@ -205,7 +205,8 @@ impl Event {
             | Kind::KernelLoad
             | Kind::Interface
             | Kind::SocketOption
-            | Kind::Capability => Object::Other(other(bytes)?),
+            | Kind::Capability
+            | Kind::Guard => Object::Other(other(bytes)?),
             Kind::Fork | Kind::SessionStart | Kind::SessionEnd => {
                 bytes.exactly(size_of::<abi::Header>())?;
                 Object::Process
