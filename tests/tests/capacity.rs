@@ -11,7 +11,7 @@ use std::{
 use enforcer_tests::{
     Agent, Live, Policy, TcpServer,
     cli::{enforcer, json, told},
-    fault::{Daemon, stderr},
+    fault::stderr,
     place,
 };
 use nix::libc::ENOEXEC;
@@ -77,7 +77,6 @@ fn generation() -> u64 {
 
 #[test]
 fn two_hundred_agents_and_one_policy_of_full_size_load_and_swap_as_one_generation() {
-    let _daemon = Daemon::start();
     let server = server();
     let folder = place::directory("capacity");
     let binaries = binaries(&folder, BINARIES + 1);
@@ -239,7 +238,6 @@ fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 #[test]
 fn beyond_a_limit_a_policy_is_refused_with_the_number_and_nothing_is_applied() {
-    let _daemon = Daemon::start();
     let server = server();
     let near = format!("tcp:127.0.0.1:{}", server.address.port());
     let mut live = Policy::new("before")
@@ -293,7 +291,6 @@ fn beyond_a_limit_a_policy_is_refused_with_the_number_and_nothing_is_applied() {
 
 #[test]
 fn there_is_a_most_of_agents_and_beyond_it_none_of_them_is_applied() {
-    let _daemon = Daemon::start();
     let folder = place::directory("agents");
     for number in 0..512 {
         let name = format!("too-many-{number}");

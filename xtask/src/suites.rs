@@ -105,12 +105,22 @@ pub const BOOTS: &[Boot] = &[
     // Programs that start daemons of their own, and kill them.
     Boot {
         name: "faults",
-        programs: &["takeover", "faults", "audit", "bad_input", "capacity"],
+        programs: &["takeover", "faults", "audit"],
         lsm: DEFAULT_LSM,
         daemon: false,
         bpffs: true,
         systemd: false,
         limits: (300, 1500),
+    },
+    // Programs that count generations and agents: nobody else may apply anything meanwhile.
+    Boot {
+        name: "policies",
+        programs: &["bad_input", "capacity"],
+        lsm: DEFAULT_LSM,
+        daemon: true,
+        bpffs: true,
+        systemd: false,
+        limits: (300, 600),
     },
     Boot {
         name: "no-bpf-lsm",

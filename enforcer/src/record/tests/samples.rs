@@ -45,6 +45,25 @@ fn samples(head: impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
     for kind in [Kind::Fork, Kind::SessionStart, Kind::SessionEnd] {
         samples.push(bytes_of(&head(kind)));
     }
+    samples.extend(others(&head));
+    samples
+}
+
+fn others(head: &impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
+    let kinds = Kind::ALL.iter().filter(|kind| {
+        (Kind::Trace as u8..=Kind::Interface as u8).contains(&(**kind as u8))
+            || **kind as u8 > Kind::Listen as u8
+    });
+    let mut samples = Vec::new();
+    for kind in kinds {
+        for (target_tgid, detail) in [(0, 0), (u32::MAX, u32::MAX)] {
+            samples.push(bytes_of(&abi::Other {
+                header: head(*kind),
+                target_tgid,
+                detail,
+            }));
+        }
+    }
     samples
 }
 
@@ -84,7 +103,7 @@ fn execs(head: &impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
 
 fn endpoints(head: &impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
     let mut samples = Vec::new();
-    for kind in [Kind::Connect, Kind::Send, Kind::SendConnected] {
+    for kind in [Kind::Connect, Kind::Send, Kind::SendConnected, Kind::Listen] {
         for (family, protocol) in [(4, 6), (4, 17), (6, 6), (6, 132), (0, 0)] {
             for byte in [0, 10, 255] {
                 let connect = abi::Connect {

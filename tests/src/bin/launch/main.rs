@@ -23,9 +23,10 @@ fn main() -> io::Result<()> {
     let request = json!({"agent": agent, "task": {"id": task}, "command": command});
     println!("{}", ask(socket, &request)?);
     // Byte by byte and without a buffer: what follows the line is for the command.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    for byte in input.bytes() {
-        if byte? == b'\n' {
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut byte = [0];
+    while input.read(&mut byte)? == 1 {
+        if byte == *b"\n" {
             return Err(Command::new(&command[0]).args(&command[1..]).exec());
         }
     }
