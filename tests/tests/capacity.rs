@@ -92,8 +92,8 @@ fn two_hundred_agents_and_one_policy_of_full_size_load_and_swap_as_one_generatio
             .expect("it is written");
     };
     write(&all[..DESTINATIONS], listed);
-    for number in 1..AGENTS {
-        let own = format!("[[connect]]\nid = \"own\"\nallow = [\"{}\"]\n", all[number]);
+    for (number, destination) in all.iter().enumerate().take(AGENTS).skip(1) {
+        let own = format!("[[connect]]\nid = \"own\"\nallow = [\"{destination}\"]\n");
         let name = format!("one-of-many-{number}");
         fs::write(policies.join(format!("{name}.toml")), text(&name, &own)).expect("it is written");
     }

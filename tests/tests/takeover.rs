@@ -102,11 +102,8 @@ impl Scene {
 /// The running session of a task, as `enforcer session list` has it.
 fn session(task: &str) -> Option<Value> {
     let sessions = json(["session", "list"]);
-    let sessions = sessions.as_array().expect("a list").iter();
-    sessions
-        .filter(|one| one["task"]["id"] == task)
-        .cloned()
-        .next()
+    let mut sessions = sessions.as_array().expect("a list").iter();
+    sessions.find(|one| one["task"]["id"] == task).cloned()
 }
 
 fn generation() -> u64 {
@@ -331,7 +328,9 @@ fn killed_again_and_again_under_load_no_event_is_lost_or_told_twice() {
         );
         assert!(allowed.tries() > 4 * rounds, "that is no load: {tallies:?}");
     }
-    floods.into_iter().for_each(|flood| drop(flood.end()));
+    for flood in floods {
+        let _ = flood.end();
+    }
     worker.end();
 }
 

@@ -64,19 +64,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         None
     };
-    for boot in BOOTS {
-        let Some(programs) = &programs else { break };
-        let names = wanted_programs(arguments, boot, programs);
-        let kernels = Series::ALL
-            .into_iter()
-            .filter(|series| arguments.kernel.is_none_or(|wanted| wanted == *series));
-        for kernel in kernels.filter(|_| !names.is_empty()) {
-            for report in
-                test_guest::run(boot, kernel, &enforcer, programs, &names, arguments.long)?
-            {
-                reports.push(told(report)?);
-            }
-        }
+    if let Some(programs) = &programs {
+        reports.extend(run_in_guests(arguments, &enforcer, programs)?);
     }
     ensure!(
         !reports.is_empty(),
@@ -84,6 +73,50 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         arguments.suites.join(" or ")
     );
     Ok(summary(&reports))
+}
+
+/// One lane a kernel, at the same time: an emulated VM keeps one core busy.
+fn run_in_guests(
+    arguments: &Arguments,
+    enforcer: &Path,
+    programs: &Programs,
+) -> Result<Vec<Report>> {
+    let kernels = Series::ALL
+        .into_iter()
+        .filter(|series| arguments.kernel.is_none_or(|wanted| wanted == *series));
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = kernels
+            .map(|kernel| scope.spawn(move || run_lane(arguments, kernel, enforcer, programs)))
+            .collect();
+        let mut reports = Vec::new();
+        for lane in lanes {
+            match lane.join() {
+                Ok(lane) => reports.extend(lane?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(reports)
+    })
+}
+
+/// Every boot that is wanted, one after the other, on one kernel.
+fn run_lane(
+    arguments: &Arguments,
+    kernel: Series,
+    enforcer: &Path,
+    programs: &Programs,
+) -> Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    for boot in BOOTS {
+        let names = wanted_programs(arguments, boot, programs);
+        if names.is_empty() {
+            continue;
+        }
+        for report in test_guest::run(boot, kernel, enforcer, programs, &names, arguments.long)? {
+            reports.push(told(report)?);
+        }
+    }
+    Ok(reports)
 }
 
 /// Where suites leave what they say.
