@@ -6,7 +6,8 @@
 //!                 TcpServer, UdpServer, UnixServer...: what arrived
 //! ```
 //!
-//! - Everything goes through the command line that users have; no test looks into the daemon.
+//! - Everything goes through what users have: the command line and the log's files. No test looks into
+//!   the daemon.
 //! - The daemon and its log are shared, so every agent and every task of a test has a name of its own.
 //! - No test waits for time to pass: servers are asked with a marker of the test's own that comes after
 //!   all that came before, the log is read until the session's end stands in it.

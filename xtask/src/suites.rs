@@ -100,7 +100,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
-        limits: (300, 3000),
+        limits: (900, 3600),
     },
     // Programs that start daemons of their own, and kill them.
     Boot {
@@ -129,7 +129,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
-        limits: (120, 120),
+        limits: (300, 600),
     },
     Boot {
         name: "no-bpffs",
@@ -138,7 +138,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: false,
         systemd: false,
-        limits: (120, 120),
+        limits: (300, 600),
     },
 ];
 
