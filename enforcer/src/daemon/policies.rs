@@ -7,29 +7,30 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
+mod prepare;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use enforcer_common::{
-    label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams},
+    label::{AGENT_AUDIT_ALL, AGENT_ENFORCE, AGENT_PRESENT, AgentParams},
     maps::{CANARY_AGENT, MAX_AGENTS},
 };
-use enforcer_policy::{Audit, Cells, Mode, OnAuditFailure, Policy, Tables, check, compile, plan};
+use enforcer_policy::{Audit, Cells, Tables, plan};
 use serde::{Deserialize, Serialize};
 
-use super::{clock, names::AgentNames, store};
+pub use self::agent::Agent;
+use self::prepare::{Prepared, prepare, refuse_clashes, sources_in};
+use super::{names::AgentNames, store};
 use crate::{
-    control::{
-        api::{
-            AgentChange, ChangeKind, Diagnostic, ErrorCode, PolicyFacts, PolicyOutcome,
-            PolicyRequest, PolicySource, Problem,
-        },
-        sources::{policy_files, read_policy},
+    control::api::{
+        AgentChange, ChangeKind, Diagnostic, ErrorCode, PolicyOutcome, PolicyRequest, PolicySource,
+        Problem,
     },
     facts::HostFacts,
     kernel::{KernelError, learn::Learner, tables::PolicyMaps},
@@ -37,33 +38,6 @@ use crate::{
 
 /// Name of the daemon's own agent, which allows nothing but the daemon's binary.
 pub const CANARY: &str = "enforcer-canary";
-
-/// An agent in force.
-#[derive(Debug)]
-pub struct Agent {
-    slot: u32,
-    params: AgentParams,
-    fingerprint: u64,
-    source: PolicySource,
-    policy: Policy,
-    cells: Cells,
-    counts: Counts,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    executables: u64,
-    destinations: u64,
-    unix_peers: u64,
-}
-
-/// A policy that was found good, with its tables.
-struct Prepared {
-    source: PolicySource,
-    policy: Policy,
-    tables: Tables,
-    fingerprint: u64,
-}
 
 /// What is stored for the daemon that comes after a reboot.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -269,7 +243,7 @@ impl Policies {
         let facts = HostFacts::new(move |path| learner.identify(path));
         let (mut prepared, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for source in sources {
-            match prepare_one(source, &facts, &mut warnings) {
+            match prepare(source, &facts, &mut warnings) {
                 Ok(one) => prepared.push(one),
                 Err(found) => errors.extend(found),
             }
@@ -499,185 +473,6 @@ impl Policies {
     pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
         self.agents.get(name)
     }
-}
-
-impl Prepared {
-    fn name(&self) -> &str {
-        &self.policy.agent.name.value
-    }
-}
-
-impl Agent {
-    fn new(from: Prepared, slot: u32, tables: u32, generation: u32) -> Self {
-        let Prepared {
-            source,
-            policy,
-            tables: built,
-            fingerprint,
-        } = from;
-        let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        Self {
-            slot,
-            params: params_of(&policy, tables, generation),
-            fingerprint,
-            source,
-            policy,
-            counts: Counts {
-                executables: number(built.executables.len()),
-                destinations: number(built.addresses.len()),
-                unix_peers: number(built.unix.len()),
-            },
-            cells: built.cells,
-        }
-    }
-
-    /// Its slot in the kernel.
-    #[must_use]
-    pub const fn slot(&self) -> u32 {
-        self.slot
-    }
-
-    /// Its policy.
-    #[must_use]
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    /// Its policy's text.
-    #[must_use]
-    pub const fn source(&self) -> &PolicySource {
-        &self.source
-    }
-
-    fn digest(&self) -> [u8; 32] {
-        use sha2::{Digest, Sha256};
-        let mut digest = Sha256::new();
-        digest.update(&self.source.text);
-        for include in &self.source.includes {
-            digest.update(&include.text);
-        }
-        digest.finalize().into()
-    }
-
-    /// Facts of it.
-    #[must_use]
-    pub fn facts(&self, name: &str, sessions: u64) -> PolicyFacts {
-        let policy = &self.policy;
-        let rules =
-            policy.exec.len() + policy.connect.len() + policy.listen.len() + policy.unix.len();
-        PolicyFacts {
-            agent: name.to_owned(),
-            owner: policy.agent.owner.clone(),
-            mode: match policy.agent.mode {
-                Mode::Enforce => "enforce".to_owned(),
-                Mode::Monitor { .. } => "monitor".to_owned(),
-            },
-            generation: self.params.generation,
-            rules: u64::try_from(rules).unwrap_or(u64::MAX),
-            executables: self.counts.executables,
-            destinations: self.counts.destinations,
-            unix_peers: self.counts.unix_peers,
-            sessions,
-        }
-    }
-}
-
-fn params_of(policy: &Policy, tables: u32, generation: u32) -> AgentParams {
-    let mut flags = AGENT_PRESENT;
-    let monitor_until_ns = match &policy.agent.mode {
-        Mode::Enforce => {
-            flags |= AGENT_ENFORCE;
-            0
-        }
-        Mode::Monitor { until } => {
-            let wall_ns = i128::from(until.value.unix_seconds) * 1_000_000_000;
-            let boot_ns = wall_ns - i128::from(clock::boot_to_wall_ns());
-            u64::try_from(boot_ns.max(0)).unwrap_or(u64::MAX)
-        }
-    };
-    if policy.agent.audit == Audit::All {
-        flags |= AGENT_AUDIT_ALL;
-    }
-    match policy.agent.on_audit_failure {
-        OnAuditFailure::Deny => flags |= AGENT_AUDIT_OR_DENY,
-        OnAuditFailure::Alert | OnAuditFailure::Continue => {}
-    }
-    AgentParams {
-        generation,
-        tables,
-        flags,
-        pad: 0,
-        monitor_until_ns,
-    }
-}
-
-fn prepare_one(
-    source: &PolicySource,
-    facts: &HostFacts,
-    warnings: &mut Vec<Diagnostic>,
-) -> Result<Prepared, Vec<Diagnostic>> {
-    let parsed = source.parse().map_err(|found| Diagnostic::list(&found))?;
-    let checked = check(&parsed, facts);
-    warnings.extend(Diagnostic::list(&parsed.warnings));
-    warnings.extend(Diagnostic::list(&checked.warnings));
-    if !checked.errors.is_empty() {
-        return Err(Diagnostic::list(&checked.errors));
-    }
-    let tables = compile(&parsed.policy, facts).map_err(|found| Diagnostic::list(&found))?;
-    let fingerprint = fingerprint(&tables);
-    Ok(Prepared {
-        source: source.clone(),
-        policy: parsed.policy,
-        tables,
-        fingerprint,
-    })
-}
-
-/// Tells apart tables of one text: the same text leads to others when the files it names change.
-fn fingerprint(tables: &Tables) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    tables.addresses.hash(&mut hasher);
-    tables.ports.hash(&mut hasher);
-    tables.executables.hash(&mut hasher);
-    tables.unix.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Two sources for one agent, or one for the daemon's own, are an error of the request.
-fn refuse_clashes(prepared: &[Prepared]) -> Result<(), Problem> {
-    let mut seen = BTreeMap::from([(CANARY, "the daemon itself")]);
-    for one in prepared {
-        if let Some(other) = seen.insert(one.name(), &one.source.name) {
-            let message = format!(
-                "agent `{}` is in {} and in {other}",
-                one.name(),
-                one.source.name
-            );
-            return Err(Problem::new(ErrorCode::PolicyInvalid, message)
-                .hint("one policy an agent: merge the two, or give one another name"));
-        }
-    }
-    Ok(())
-}
-
-/// The administrator's files; those that cannot be read are left out, loudly.
-fn sources_in(folder: &Path) -> Vec<PolicySource> {
-    if !folder.exists() {
-        return Vec::new();
-    }
-    let files = policy_files(&[folder.to_owned()]).unwrap_or_else(|error| {
-        tracing::warn!(%error, "no policy to begin with");
-        Vec::new()
-    });
-    let mut sources = Vec::new();
-    for path in files {
-        match read_policy(&path) {
-            Ok(Ok((_, source))) => sources.push(source),
-            Ok(Err(found)) => tracing::error!("left out:\n{}", found.render(false)),
-            Err(error) => tracing::error!(%error, "left out"),
-        }
-    }
-    sources
 }
 
 fn internal(message: String) -> Problem {

@@ -96,34 +96,7 @@ impl PolicyMaps {
                 what: "policy table",
                 limit: MAX_TABLES,
             })?;
-        let addresses = build_trie(
-            "ADDRESSES",
-            tables
-                .addresses
-                .iter()
-                .map(|(key, bits, class)| (Key::new(AddressKey::FAMILY_BITS + bits, *key), *class)),
-        )?;
-        let ports = build_trie(
-            "PORTS",
-            tables
-                .ports
-                .iter()
-                .map(|(key, bits, permit)| (Key::new(PortKey::CLASS_BITS + bits, *key), *permit)),
-        )?;
-        let executables = build_hash("EXECUTABLES", &tables.executables)?;
-        let unix_peers = build_hash("UNIX_PEERS", &tables.unix)?;
-        self.addresses
-            .set(index, &addresses, 0)
-            .map_err(KernelError::map("ADDRESSES"))?;
-        self.ports
-            .set(index, &ports, 0)
-            .map_err(KernelError::map("PORTS"))?;
-        self.executables
-            .set(index, &executables, 0)
-            .map_err(KernelError::map("EXECUTABLES"))?;
-        self.unix_peers
-            .set(index, &unix_peers, 0)
-            .map_err(KernelError::map("UNIX_PEERS"))?;
+        self.fill(index, tables)?;
         self.used.insert(index);
         Ok(index)
     }
@@ -163,18 +136,30 @@ impl PolicyMaps {
             .map(|p| p.tables)
             .collect();
         for index in self.used.difference(&in_force).copied().collect::<Vec<_>>() {
-            self.clear(index)?;
+            self.fill(index, &Tables::default())?; // nothing is listed there
             self.used.remove(&index);
         }
         Ok(())
     }
 
-    /// Replaces the tables at an index by empty ones: nothing is listed there.
-    fn clear(&mut self, index: u32) -> Result<(), KernelError> {
-        let addresses = build_trie::<AddressKey, u32>("ADDRESSES", std::iter::empty())?;
-        let ports = build_trie::<PortKey, Permit>("PORTS", std::iter::empty())?;
-        let executables = build_hash::<FileId, ExecPermit>("EXECUTABLES", &[])?;
-        let unix_peers = build_hash::<UnixKey, Permit>("UNIX_PEERS", &[])?;
+    /// Makes maps of the tables and puts them under the index.
+    fn fill(&mut self, index: u32, tables: &Tables) -> Result<(), KernelError> {
+        let addresses = build_trie(
+            "ADDRESSES",
+            tables
+                .addresses
+                .iter()
+                .map(|(key, bits, class)| (Key::new(AddressKey::FAMILY_BITS + bits, *key), *class)),
+        )?;
+        let ports = build_trie(
+            "PORTS",
+            tables
+                .ports
+                .iter()
+                .map(|(key, bits, permit)| (Key::new(PortKey::CLASS_BITS + bits, *key), *permit)),
+        )?;
+        let executables = build_hash("EXECUTABLES", &tables.executables)?;
+        let unix_peers = build_hash("UNIX_PEERS", &tables.unix)?;
         self.addresses
             .set(index, &addresses, 0)
             .map_err(KernelError::map("ADDRESSES"))?;
@@ -186,7 +171,8 @@ impl PolicyMaps {
             .map_err(KernelError::map("EXECUTABLES"))?;
         self.unix_peers
             .set(index, &unix_peers, 0)
-            .map_err(KernelError::map("UNIX_PEERS"))
+            .map_err(KernelError::map("UNIX_PEERS"))?;
+        Ok(())
     }
 }
 

@@ -1,0 +1,104 @@
+//! A policy found good: parsed, checked against the host's files, compiled. Nothing is in force by it.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+};
+
+use enforcer_policy::{Policy, Tables, check, compile};
+
+use super::CANARY;
+use crate::{
+    control::{
+        api::{Diagnostic, ErrorCode, PolicySource, Problem},
+        sources::{policy_files, read_policy},
+    },
+    facts::HostFacts,
+};
+
+/// A policy that was found good, with its tables.
+pub struct Prepared {
+    pub(super) source: PolicySource,
+    pub(super) policy: Policy,
+    pub(super) tables: Tables,
+    pub(super) fingerprint: u64,
+}
+
+impl Prepared {
+    /// Name of its agent.
+    pub fn name(&self) -> &str {
+        &self.policy.agent.name.value
+    }
+}
+
+/// Parses, checks and compiles one policy; warnings are added to `warnings`.
+pub fn prepare(
+    source: &PolicySource,
+    facts: &HostFacts,
+    warnings: &mut Vec<Diagnostic>,
+) -> Result<Prepared, Vec<Diagnostic>> {
+    let parsed = source.parse().map_err(|found| Diagnostic::list(&found))?;
+    let checked = check(&parsed, facts);
+    warnings.extend(Diagnostic::list(&parsed.warnings));
+    warnings.extend(Diagnostic::list(&checked.warnings));
+    if !checked.errors.is_empty() {
+        return Err(Diagnostic::list(&checked.errors));
+    }
+    let tables = compile(&parsed.policy, facts).map_err(|found| Diagnostic::list(&found))?;
+    let fingerprint = fingerprint(&tables);
+    Ok(Prepared {
+        source: source.clone(),
+        policy: parsed.policy,
+        tables,
+        fingerprint,
+    })
+}
+
+/// Tells apart tables of one text: the same text leads to others when the files it names change.
+fn fingerprint(tables: &Tables) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    tables.addresses.hash(&mut hasher);
+    tables.ports.hash(&mut hasher);
+    tables.executables.hash(&mut hasher);
+    tables.unix.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Two sources for one agent, or one for the daemon's own, are an error of the request.
+pub fn refuse_clashes(prepared: &[Prepared]) -> Result<(), Problem> {
+    let mut seen = BTreeMap::from([(CANARY, "the daemon itself")]);
+    for one in prepared {
+        if let Some(other) = seen.insert(one.name(), &one.source.name) {
+            let message = format!(
+                "agent `{}` is in {} and in {other}",
+                one.name(),
+                one.source.name
+            );
+            return Err(Problem::new(ErrorCode::PolicyInvalid, message)
+                .hint("one policy an agent: merge the two, or give one another name"));
+        }
+    }
+    Ok(())
+}
+
+/// The administrator's files; those that cannot be read are left out, loudly.
+pub fn sources_in(folder: &Path) -> Vec<PolicySource> {
+    if !folder.exists() {
+        return Vec::new();
+    }
+    let files = policy_files(&[folder.to_owned()]).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no policy to begin with");
+        Vec::new()
+    });
+    let mut sources = Vec::new();
+    for path in files {
+        match read_policy(&path) {
+            Ok(Ok((_, source))) => sources.push(source),
+            Ok(Err(found)) => tracing::error!("left out:\n{}", found.render(false)),
+            Err(error) => tracing::error!(%error, "left out"),
+        }
+    }
+    sources
+}
