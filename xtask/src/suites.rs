@@ -87,6 +87,8 @@ pub struct Boot {
     pub bpffs: bool,
     /// Whether systemd is process 1.
     pub systemd: bool,
+    /// Whether it is booted only with `--long`, or when it or one of its programs is named.
+    pub long_only: bool,
     /// Seconds for each program, and with `--long`.
     pub limits: (u64, u64),
 }
@@ -100,9 +102,10 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
+        long_only: false,
         limits: (900, 3600),
     },
-    // Programs that start daemons of their own, and kill them.
+    // Programs that start daemons of their own, kill them and fill what they write to: minutes each.
     Boot {
         name: "faults",
         programs: &["takeover", "faults", "audit"],
@@ -110,7 +113,8 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
-        limits: (300, 1500),
+        long_only: true,
+        limits: (1500, 3600),
     },
     // Programs that count generations and agents: nobody else may apply anything meanwhile.
     Boot {
@@ -120,6 +124,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
+        long_only: false,
         limits: (300, 600),
     },
     Boot {
@@ -129,6 +134,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
+        long_only: false,
         limits: (300, 600),
     },
     Boot {
@@ -138,6 +144,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: false,
         systemd: false,
+        long_only: false,
         limits: (300, 600),
     },
 ];
