@@ -125,7 +125,7 @@ pub const BOOTS: &[Boot] = &[
         bpffs: true,
         systemd: false,
         long_only: false,
-        limits: (300, 600),
+        limits: (900, 1200),
     },
     Boot {
         name: "no-bpf-lsm",
@@ -135,7 +135,7 @@ pub const BOOTS: &[Boot] = &[
         bpffs: true,
         systemd: false,
         long_only: false,
-        limits: (300, 600),
+        limits: (900, 1200),
     },
     Boot {
         name: "no-bpffs",
@@ -145,7 +145,7 @@ pub const BOOTS: &[Boot] = &[
         bpffs: false,
         systemd: false,
         long_only: false,
-        limits: (300, 600),
+        limits: (900, 1200),
     },
 ];
 
