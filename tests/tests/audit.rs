@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use enforcer_tests::{
     Agent, Policy, TcpServer,
-    fault::{Daemon, Flood, LOG, Ledger, Tally, counter, lines, program},
+    fault::{Daemon, Flood, LOG, Ledger, Tally, await_true, counter, lines, program},
     place,
     server::LOOPBACK,
 };
@@ -14,6 +14,8 @@ use nix::libc::{ENOEXEC, EPERM};
 /// More tries than the rings hold events of an exec: 16 MiB, and 4 MiB for denials, at more than 1 KiB each.
 const MORE_THAN_FITS: u64 = 20_000;
 const MORE_DENIALS_THAN_FIT: u64 = 5_000;
+/// Events of an exec that fit in either ring.
+const SOME: u64 = 2_500;
 
 /// A file that an agent may run and that is no program: the kernel decides, reports, and then finds out. No other
 /// action makes as large an event in as short a time.
@@ -118,6 +120,7 @@ fn with_their_ring_full_denials_are_still_denied_and_counted() {
     let agent = agent("continue", &file, &open);
     let (mut filler, mut live) = (Flood::of(&agent.name), agent.live());
     let unlisted = no_program();
+    let _ = live.ask("pid"); // inside from here on, which needs the daemon
 
     daemon.pause();
     let fill = format!("exec {MORE_DENIALS_THAN_FIT} {}", unlisted.display());
@@ -156,35 +159,43 @@ fn with_their_ring_full_denials_are_still_denied_and_counted() {
 }
 
 #[test]
-fn a_daemon_killed_while_it_writes_a_full_ring_down_leaves_the_rest_to_the_next_one() {
+fn a_daemon_killed_while_it_writes_a_backlog_down_leaves_the_rest_to_the_next_one() {
     let mut daemon = Daemon::start();
     let ledger = Ledger::open(&[Path::new(LOG)]);
-    let (file, server) = (no_program(), TcpServer::on(LOOPBACK));
-    let agent = agent("deny", &file, &server);
+    let (file, unlisted) = (no_program(), no_program());
+    let agent = agent("deny", &file, &TcpServer::on(LOOPBACK));
     let mut filler = Flood::of(&agent.name);
     daemon.pause();
-    let fill = format!("exec-until-denied {MORE_THAN_FITS} {}", file.display());
-    let tally = filler.order(&fill).remove(0);
-    assert_eq!(tally.of(EPERM), 1, "{tally:?}");
+    for (listed, errno) in [(&file, ENOEXEC), (&unlisted, EPERM), (&file, ENOEXEC)] {
+        let tally = filler
+            .order(&format!("exec {SOME} {}", listed.display()))
+            .remove(0);
+        assert_eq!(tally.of(errno), SOME, "{tally:?}");
+    }
     daemon.resume();
-    let size = || -> u64 {
-        let log = std::fs::read_dir(LOG).expect("the log's folder is read");
-        log.map(|file| {
-            file.and_then(|file| file.metadata())
-                .expect("a segment")
-                .len()
-        })
-        .sum()
-    };
     for _ in 0..3 {
         // Killed as soon as something of the next batch is on its way.
-        let before = size();
-        while size() == before {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        let before = size_of_log();
+        await_true("the log grows", || size_of_log() > before);
         daemon.kill();
-        daemon = Daemon::start();
+        daemon = Daemon::spawn(&[]);
     }
+    daemon.kill();
+    let _daemon = Daemon::start();
     let balance = ledger.balance();
-    assert_eq!(balance.lost, 1, "the one that was denied: {balance:?}");
+    assert_eq!(balance.lost, 0, "{balance:?}");
+    let log = lines(Path::new(LOG));
+    for (listed, times) in [(&file, 2), (&unlisted, 1)] {
+        let texts = ["\"event_code\":\"exec\"", place::text(listed)];
+        assert_eq!(count(&log, &filler.task, &texts), times * SOME);
+    }
+}
+
+fn size_of_log() -> u64 {
+    let log = std::fs::read_dir(LOG).expect("the log's folder is read");
+    log.map(|file| {
+        let file = file.and_then(|file| file.metadata());
+        file.expect("a segment").len()
+    })
+    .sum()
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -16,39 +17,14 @@ use crate::cli::json;
 /// How long the records of what has happened may take.
 const SETTLE_TIME: Duration = Duration::from_secs(90);
 
-/// The log's lines in this folder, in their order.
-///
-/// # Panics
-/// When the folder cannot be read.
-#[must_use]
-pub fn lines(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("the log's folder is read");
-    let mut segments: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("the log's folder is read").path())
-        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
-        .collect();
-    // Their names end in their number, of fixed width; what is before it follows the clock.
-    segments.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
-    let mut lines = Vec::new();
-    for segment in segments {
-        let text = fs::read_to_string(segment).expect("a segment is read");
-        // What a killed daemon has not finished is no record.
-        lines.extend(
-            text.split_inclusive('\n')
-                .filter(|line| line.ends_with('\n'))
-                .map(str::to_owned),
-        );
-    }
-    lines
-}
-
 /// The kernel's account against the log's: every sequence number is a record, once, or counted as lost.
 #[derive(Debug)]
 pub struct Ledger {
     folders: Vec<PathBuf>,
     issued: u64,
     dropped: u64,
-    gaps: BTreeSet<String>,
+    /// How far each segment was written when this was opened.
+    from: Positions,
 }
 
 /// What a [`Ledger`] came out at.
@@ -62,6 +38,9 @@ pub struct Balance {
     pub lost: u64,
 }
 
+/// Bytes of each segment.
+type Positions = BTreeMap<PathBuf, u64>;
+
 impl Ledger {
     /// Opens it at what has happened so far, for a daemon that runs. The log may be in several folders.
     ///
@@ -69,12 +48,13 @@ impl Ledger {
     /// When there is no daemon.
     #[must_use]
     pub fn open(folders: &[&Path]) -> Self {
-        let status = json(["status"]);
         let folders: Vec<PathBuf> = folders.iter().map(|&folder| folder.to_owned()).collect();
+        let from = ends(&folders);
+        let status = json(["status"]);
         Self {
             issued: counter_of(&status, "events-issued"),
             dropped: dropped(&status),
-            gaps: gaps(&folders).into_keys().collect(),
+            from,
             folders,
         }
     }
@@ -86,86 +66,93 @@ impl Ledger {
     #[must_use]
     pub fn balance(&self) -> Balance {
         let end = Instant::now() + SETTLE_TIME;
+        let mut account = Account::new(self);
         loop {
-            self.await_quiet(end);
+            thread::sleep(PAUSE);
             let status = json(["status"]);
-            let balance = self.balance_at(&status);
-            let dropped = dropped(&status) - self.dropped;
-            if balance.recorded + balance.lost == balance.issued && balance.lost == dropped {
-                return balance;
+            account.go_on(self, &status);
+            let (balance, dropped) = account.balance(self, &status);
+            if balance.recorded + balance.lost >= balance.issued {
+                // Read anew: what was read while it was written may have been taken back.
+                account = Account::new(self);
+                account.go_on(self, &status);
+                if account.balance(self, &status) == (balance, dropped)
+                    && balance.recorded + balance.lost == balance.issued
+                    && balance.lost == dropped
+                {
+                    assert_eq!(account.twice, BTreeSet::new(), "events with two records");
+                    return balance;
+                }
             }
+            let missing = || account.missing(self, &status);
             assert!(
                 Instant::now() < end,
-                "{balance:?}, {dropped} dropped; missing: {:?}",
-                self.missing(&status)
+                "{balance:?}, {dropped} dropped; twice: {:?}; missing: {:?}",
+                account.twice,
+                missing()
             );
-            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// What was read of the log.
+#[derive(Debug)]
+struct Account {
+    read: Positions,
+    found: BTreeSet<u64>,
+    twice: BTreeSet<u64>,
+    lost: u64,
+}
+
+impl Account {
+    fn new(ledger: &Ledger) -> Self {
+        Self {
+            read: ledger.from.clone(),
+            found: BTreeSet::new(),
+            twice: BTreeSet::new(),
+            lost: 0,
         }
     }
 
-    fn balance_at(&self, status: &Value) -> Balance {
-        let issued = counter_of(status, "events-issued");
-        let recorded = self.recorded(status, issued).len();
-        let lost = gaps(&self.folders)
-            .into_iter()
-            .filter(|(uid, _)| !self.gaps.contains(uid))
-            .map(|(_, count)| count)
-            .sum();
-        Balance {
-            issued: issued - self.issued,
-            recorded: recorded as u64,
-            lost,
-        }
-    }
-
-    /// Sequence numbers of the records up to `issued`, each of which must be there once.
-    fn recorded(&self, status: &Value, issued: u64) -> BTreeSet<u64> {
+    /// Reads what was written since.
+    fn go_on(&mut self, ledger: &Ledger, status: &Value) {
         let boot = status["boot_id"].as_str().expect("the boot has an id");
-        let mut found = BTreeSet::new();
-        let lines = self.folders.iter().flat_map(|folder| lines(folder));
-        for line in lines {
-            let Some(sequence) = sequence(&line, boot) else {
-                continue;
-            };
-            if sequence > self.issued && sequence <= issued {
-                assert!(
-                    found.insert(sequence),
-                    "event {sequence} is there twice: {line}"
-                );
+        for segment in segments(&ledger.folders) {
+            let position = self.read.entry(segment.clone()).or_default();
+            let text = read_from(&segment, *position);
+            *position += text.len() as u64;
+            for line in text.lines() {
+                self.take(line, boot, ledger.issued);
             }
         }
-        found
     }
 
-    fn missing(&self, status: &Value) -> Vec<u64> {
+    fn take(&mut self, line: &str, boot: &str, after: u64) {
+        if let Some(sequence) = sequence(line, boot).filter(|sequence| *sequence > after) {
+            if !self.found.insert(sequence) {
+                self.twice.insert(sequence);
+            }
+        } else if line.contains("\"event_code\":\"events-lost\"") {
+            let record: Value = serde_json::from_str(line).expect("a record is JSON");
+            self.lost += record["count"].as_u64().expect("a gap has an exact count");
+        }
+    }
+
+    /// The balance, and what the kernel dropped by its own account.
+    fn balance(&self, ledger: &Ledger, status: &Value) -> (Balance, u64) {
         let issued = counter_of(status, "events-issued");
-        let found = self.recorded(status, issued);
-        let all = self.issued + 1..=issued;
-        all.filter(|sequence| !found.contains(sequence))
-            .take(20)
-            .collect()
+        let balance = Balance {
+            issued: issued - ledger.issued,
+            recorded: self.found.range(..=issued).count() as u64,
+            lost: self.lost,
+        };
+        (balance, dropped(status) - ledger.dropped)
     }
 
-    /// Waits until the log no longer grows: reading all of it is dear, and in vain before that.
-    fn await_quiet(&self, end: Instant) {
-        let size = || -> u64 {
-            let folders = self.folders.iter();
-            let files =
-                folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-            files
-                .filter_map(|file| file.metadata().ok())
-                .map(|meta| meta.len())
-                .sum()
-        };
-        let mut before = size();
-        while Instant::now() < end {
-            thread::sleep(3 * PAUSE);
-            let now = size();
-            if now == before {
-                return;
-            }
-            before = now;
-        }
+    fn missing(&self, ledger: &Ledger, status: &Value) -> Vec<u64> {
+        let all = ledger.issued + 1..=counter_of(status, "events-issued");
+        let missing = all.filter(|sequence| !self.found.contains(sequence));
+        missing.take(20).collect()
     }
 }
 
@@ -173,20 +160,57 @@ fn dropped(status: &Value) -> u64 {
     counter_of(status, "events-dropped") + counter_of(status, "denials-dropped")
 }
 
-/// The counts of gap records, by the record's uid.
-fn gaps(folders: &[PathBuf]) -> BTreeMap<String, u64> {
-    let lines = folders.iter().flat_map(|folder| lines(folder));
-    lines
-        .filter(|line| line.contains("\"event_code\":\"events-lost\""))
-        .map(|line| {
-            let record: Value = serde_json::from_str(&line).expect("a record is JSON");
-            let uid = record["metadata"]["uid"]
-                .as_str()
-                .expect("a record has a uid");
-            let count = record["count"].as_u64().expect("a gap has an exact count");
-            (uid.to_owned(), count)
+/// How far each segment is written now, in whole lines.
+fn ends(folders: &[PathBuf]) -> Positions {
+    segments(folders)
+        .into_iter()
+        .map(|segment| {
+            let length = read_from(&segment, 0).len() as u64;
+            (segment, length)
         })
         .collect()
+}
+
+/// The whole lines of a segment from here on. What a killed daemon has not finished is no record.
+fn read_from(segment: &Path, position: u64) -> String {
+    let mut file = File::open(segment).expect("a segment is opened");
+    file.seek(SeekFrom::Start(position)).expect("it is a file");
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).expect("a segment is read");
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |last| last + 1);
+    bytes.truncate(whole);
+    String::from_utf8(bytes).expect("records are UTF-8")
+}
+
+/// The segments in these folders, in their order.
+fn segments(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut segments = Vec::new();
+    for folder in folders {
+        let entries = fs::read_dir(folder).expect("the log's folder is read");
+        let mut found: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("the log's folder is read").path())
+            .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+            .collect();
+        // Their names end in their number, of fixed width; what is before it follows the clock.
+        found.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
+        segments.append(&mut found);
+    }
+    segments
+}
+
+/// The log's lines in this folder, in their order.
+///
+/// # Panics
+/// When the folder cannot be read.
+#[must_use]
+pub fn lines(folder: &Path) -> Vec<String> {
+    let segments = segments(&[folder.to_owned()]);
+    let texts = segments.iter().map(|segment| read_from(segment, 0));
+    let lines = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+    lines.collect()
 }
 
 /// The sequence number of an event's record of this boot. Without reading the whole of it as JSON: there are many.
