@@ -1,6 +1,6 @@
 //! What the daemon's parts share: the kernel's maps, the policies, the sessions, the log's state.
 //!
-//! Locks are taken in this order and no other: `policies`, `sessions`, `maps`, `names`, the rest.
+//! Locks are taken in this order and no other: `applying`, `policies`, `sessions`, `maps`, `names`, the rest.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -58,6 +58,7 @@ pub struct Core {
     /// Tells what the kernel calls a file.
     pub learner: Arc<Learner>,
     policies: Mutex<Policies>,
+    applying: Mutex<()>,
     sessions: Mutex<Registry>,
     maps: Mutex<SessionMaps>,
     names: Mutex<Names>,
@@ -110,6 +111,7 @@ impl Core {
             started: clock::now_text(),
             learner,
             policies: Mutex::new(policies),
+            applying: Mutex::new(()),
             maps: Mutex::new(maps),
             names: Mutex::new(names),
             standing: Mutex::new(Standing {
@@ -131,13 +133,13 @@ impl Core {
         Ok(core)
     }
 
-    /// The policies, unless somebody is applying.
+    /// The turn to apply, unless somebody has it. Whoever only looks at the policies is no conflict.
     #[must_use]
-    pub fn try_policies(&self) -> Option<MutexGuard<'_, Policies>> {
-        match self.policies.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(std::sync::TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
-            Err(std::sync::TryLockError::WouldBlock) => None,
+    pub fn try_apply(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.applying.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 

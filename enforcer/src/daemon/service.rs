@@ -235,12 +235,13 @@ fn status(core: &Core) -> Status {
 }
 
 fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOutcome> {
-    let Some(mut policies) = core.try_policies() else {
+    let Some(_turn) = core.try_apply() else {
         return Err(
             Problem::new(ErrorCode::Conflict, "another policy change is under way")
                 .hint("wait for it to end, then plan again"),
         );
     };
+    let mut policies = core.policies();
     let result = policies.apply(request, &core.busy_agents(), &|generation, agents| {
         core.names().add(generation, agents)
     });
