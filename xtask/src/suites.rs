@@ -124,7 +124,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
-        long_only: false,
+        long_only: true,
         limits: (900, 1200),
     },
     Boot {
