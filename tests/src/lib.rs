@@ -18,6 +18,7 @@ pub mod cli;
 pub mod fault;
 pub mod place;
 pub mod policy;
+pub mod pool;
 pub mod record;
 pub mod server;
 pub mod session;

@@ -8,155 +8,30 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::MetadataExt,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use enforcer_common::object::{FileId, FileStamp};
+use enforcer_common::{object::FileId, verdict::Reason};
 use enforcer_policy::{
-    Facts, FileFact, Judgement, NoIncludes, PathFact, Policy as Parsed, Request, Subject,
-    arbitrary::{Action, Ask, Case, Choices, pool},
+    Judgement, NoIncludes, Policy as Parsed, Request, Subject,
+    arbitrary::{Action, Ask, Case, Choices},
     judge, parse,
 };
-use enforcer_tests::{Live, Policy, Record, UnixServer, cli, long, place};
+use enforcer_tests::{
+    Live, Policy, Record, cli, long, place,
+    pool::{Disk, Frozen, Pool},
+};
 
 /// Requests of a run at least.
 fn requests() -> usize {
     if long() { 20_000 } else { 2_000 }
 }
 
-/// The files of the pool that are scripts, each with its interpreter; the others are programs.
-const SCRIPTS: [(&str, &str); 2] = [("bin/c", "bin/a"), ("lib/f", "lib/e")];
+/// Of so many requests one is by the executable that the case names, whether it is listed or not.
+const NAMED_ONE_IN: usize = 5;
 /// What the probe says of an address that it could not bind.
 const NOT_BOUND: &str = "not bound";
-/// Abstract names that requests are about.
-const ABSTRACT: [&str; 4] = ["one", "on", "one-more", "two"];
-
-/// The pool on the disk.
-struct Pool {
-    base: String,
-    servers: Vec<UnixServer>,
-}
-
-impl Pool {
-    fn make() -> Self {
-        let base = place::text(&place::directory("pool")).to_owned();
-        let mut servers = Vec::new();
-        for entry in pool(&base) {
-            fs::create_dir_all(Path::new(&entry.path).parent().unwrap()).unwrap();
-            let name = entry
-                .path
-                .strip_prefix(&base)
-                .unwrap()
-                .trim_start_matches('/');
-            let script = SCRIPTS.iter().find(|(script, _)| *script == name);
-            match (&entry.same_as, script) {
-                (Some(same), _) => fs::hard_link(same, &entry.path).unwrap(),
-                (None, Some((_, interpreter))) => {
-                    place::script(&entry.path, &format!("#!{base}/{interpreter}\n"));
-                }
-                (None, None) if entry.is_socket => servers.push(UnixServer::at(&entry.path)),
-                (None, None) => {
-                    place::copy(cli::probe(), &entry.path);
-                }
-            }
-        }
-        servers.extend(ABSTRACT.map(|name| UnixServer::at(&format!("@{name}"))));
-        Self { base, servers }
-    }
-
-    /// Every executable, by one of its paths.
-    fn executables(&self) -> Vec<String> {
-        let entries = pool(&self.base).into_iter();
-        let files = entries.filter(|entry| entry.same_as.is_none() && !entry.is_socket);
-        files.map(|entry| entry.path).collect()
-    }
-
-    /// The interpreter of an executable that is a script.
-    fn interpreter(&self, path: &str) -> Option<String> {
-        let name = path.strip_prefix(&self.base)?.trim_start_matches('/');
-        let (_, interpreter) = SCRIPTS.iter().find(|(script, _)| *script == name)?;
-        Some(format!("{}/{interpreter}", self.base))
-    }
-
-    /// The path by which [`Pool::executables`] knows the file of an entry.
-    fn known(&self, path: &str) -> String {
-        let entries = pool(&self.base);
-        let entry = entries.iter().find(|entry| entry.path == path).unwrap();
-        entry.same_as.clone().unwrap_or_else(|| path.to_owned())
-    }
-}
-
-/// The disk as facts.
-struct Disk;
-
-impl Disk {
-    fn file(path: &Path) -> FileFact {
-        let meta = fs::metadata(path).unwrap();
-        FileFact {
-            path: place::text(path).to_owned(),
-            id: FileId {
-                inode: meta.ino(),
-                device: 0,
-                generation: 0,
-            },
-            stamp: FileStamp {
-                ctime_sec: meta.ctime(),
-                ctime_nsec: meta.ctime_nsec().try_into().unwrap(),
-                pad: 0,
-                size: meta.size(),
-            },
-            owner_uid: meta.uid(),
-            mode: meta.mode() & 0o7777,
-            sha256: None,
-        }
-    }
-
-    fn below(directory: &Path, files: &mut Vec<FileFact>) {
-        let entries = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        let mut entries: Vec<PathBuf> = entries.collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                Self::below(&path, files);
-            } else if path.is_file() {
-                files.push(Self::file(&path));
-            }
-        }
-    }
-}
-
-impl Facts for Disk {
-    fn path(&self, path: &str) -> PathFact {
-        let at = Path::new(path);
-        match fs::metadata(at) {
-            Err(_) => PathFact::Missing,
-            Ok(meta) if meta.is_dir() => {
-                let mut files = Vec::new();
-                Self::below(at, &mut files);
-                PathFact::Directory {
-                    owner_uid: meta.uid(),
-                    mode: meta.mode() & 0o7777,
-                    files,
-                }
-            }
-            Ok(meta) if meta.is_file() => PathFact::File(Self::file(at)),
-            Ok(meta) => PathFact::Socket {
-                id: FileId {
-                    inode: meta.ino(),
-                    device: 0,
-                    generation: 0,
-                },
-            },
-        }
-    }
-
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        Err(format!("{path} has no known content"))
-    }
-}
 
 /// What one attempt must leave in the log: a record a decision.
 struct Expected {
@@ -180,29 +55,6 @@ struct Asking<'a> {
     label: String,
 }
 
-/// The disk as it was when a policy was applied.
-struct Frozen(BTreeMap<String, PathFact>);
-
-impl Frozen {
-    fn now(pool_of: &Pool) -> Self {
-        let base = &pool_of.base;
-        let entries = pool(base).into_iter().map(|entry| entry.path);
-        let others = ["bin/", "bin/sub/", "lib/", "bin/missing", "run/missing"];
-        let paths = entries.chain(others.map(|name| format!("{base}/{name}")));
-        Self(paths.map(|path| (path.clone(), Disk.path(&path))).collect())
-    }
-}
-
-impl Facts for Frozen {
-    fn path(&self, path: &str) -> PathFact {
-        self.0.get(path).cloned().unwrap_or(PathFact::Missing)
-    }
-
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        Disk.sha256(path)
-    }
-}
-
 impl Asking<'_> {
     /// The acting executable's files: a script and its interpreter, or a program.
     fn subject(&self, path: &str) -> Subject {
@@ -210,6 +62,24 @@ impl Asking<'_> {
         let files = files.into_iter().flatten();
         Subject {
             files: files.map(|path| self.file(&path)).collect(),
+        }
+    }
+
+    /// Who is to ask: the executable that the case names, or mostly, when the policy does not list it, the
+    /// next one that it lists. Else half of all requests would be denied for their subject.
+    fn acting(&self, ask: &Ask, index: usize) -> String {
+        let named = self.pool.known(&ask.by[0]);
+        let all = self.pool.executables();
+        let first = all.iter().position(|path| *path == named).unwrap_or(0);
+        let request = self.request(ask);
+        let is_listed = |path: &&String| {
+            let judgement = judge(self.policy, self.facts, &self.subject(path), &request);
+            judgement.reason != Reason::ExecutableNotListed
+        };
+        let mut from_there = all.iter().cycle().skip(first).take(all.len());
+        match from_there.find(is_listed) {
+            Some(listed) if !index.is_multiple_of(NAMED_ONE_IN) => listed.clone(),
+            Some(_) | None => named,
         }
     }
 
@@ -257,12 +127,12 @@ impl Asking<'_> {
                 (format!("exec {path}"), levels.map(request).collect())
             }
             Action::Connect(protocol, address, port) => {
-                let to = std::net::SocketAddr::new(*address, *port);
+                let to = SocketAddr::new(*address, *port);
                 let attempt = format!("connect {} {to}", protocol.name());
                 (attempt, vec![self.request(ask)])
             }
             Action::Listen(protocol, address, port) => {
-                let at = std::net::SocketAddr::new(*address, *port);
+                let at = SocketAddr::new(*address, *port);
                 let attempt = format!("listen {} {at}", protocol.name());
                 (attempt, vec![self.request(ask)])
             }
@@ -325,7 +195,7 @@ fn put_case(
     let changed = |ask: &&Ask| matches!(ask.action, Action::Exec { changed: true, .. });
     let (last, first): (Vec<&Ask>, Vec<&Ask>) = asks.partition(changed);
     let asks = [first, last].concat();
-    for ask in &asks {
+    for (index, ask) in asks.iter().enumerate() {
         if let Action::Exec {
             path,
             changed: true,
@@ -333,7 +203,7 @@ fn put_case(
         {
             place::mode(Path::new(path), 0o755); // the same mode, a new ctime
         }
-        let acting = pool.known(&ask.by[0]);
+        let acting = asking.acting(ask, index);
         let actor = actors.get_mut(&acting).expect("each executable acts");
         differences.extend(asking.put(actor, &acting, ask));
     }

@@ -311,8 +311,9 @@ fn while_the_log_is_full_events_wait_and_none_is_lost() {
     worker.is_held();
     let balance = ledger.balance();
     assert_eq!(balance.lost, 0, "{balance:?}");
-    let mine = lines(&small.0)
-        .iter()
+    let all = lines(&small.0);
+    let mine = all.iter().filter(|line| line.contains(&worker.live.task));
+    let mine = mine
         .filter(|line| line.contains("\"event_code\":\"connect\""))
         .count();
     assert_eq!(mine, 2 * 22);

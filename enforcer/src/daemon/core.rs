@@ -333,11 +333,14 @@ impl Core {
             let sessions = self.sessions();
             let maps = self.maps();
             for entry in sessions.living() {
+                // Asked before the tasks are: at an exec the kernel counts the task first and takes
+                // the pending entry away then, so that one of the two is always seen.
+                let expected = maps.is_expected(entry.pid, entry.id.0);
                 let kernel = maps.session(entry.slot)?;
                 let has_tasks = kernel.id == entry.id.0 && kernel.tasks > 0;
                 match entry.state {
                     State::Pending if has_tasks => begun.push(entry.id),
-                    State::Pending if maps.is_expected(entry.pid, entry.id.0) => {}
+                    State::Pending if expected => {}
                     State::Running if has_tasks => {}
                     State::Pending | State::Running => over.push(entry.id),
                     State::Ended => {}

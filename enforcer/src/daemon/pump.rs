@@ -117,6 +117,8 @@ impl Pump {
             .collect();
         let mut accounted: Accounted = store::read(&core.config.accounted_file())
             .map_err(KernelError::io(core.config.accounted_file()))?
+            // Maps that were made anew have lost nothing yet.
+            .filter(|_| core.opened != Opened::Fresh)
             .unwrap_or_default();
         let noted = accounted.until_ns;
         for entry in &latest {

@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::{PAUSE, counter_of};
 use crate::cli::json;
 
-/// How long the records of what has happened may take.
+/// How long the log may stay as it is while something is missing: a batch is written whole, and takes its time on an
+/// emulated processor.
 const SETTLE_TIME: Duration = Duration::from_secs(90);
 
 /// The kernel's account against the log's: every sequence number is a record, once, or counted as lost.
@@ -65,13 +66,16 @@ impl Ledger {
     /// When a record is missing or there twice, or when the gap records do not count what the kernel dropped.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        let end = Instant::now() + SETTLE_TIME;
         let mut account = Account::new(self);
+        let mut before = (account.balance(self, &json(["status"])), Instant::now());
         loop {
             thread::sleep(PAUSE);
             let status = json(["status"]);
             account.go_on(self, &status);
             let (balance, dropped) = account.balance(self, &status);
+            if before.0 != (balance, dropped) {
+                before = ((balance, dropped), Instant::now());
+            }
             if balance.recorded + balance.lost >= balance.issued {
                 // Read anew: what was read while it was written may have been taken back.
                 account = Account::new(self);
@@ -86,7 +90,7 @@ impl Ledger {
             }
             let missing = || account.missing(self, &status);
             assert!(
-                Instant::now() < end,
+                before.1.elapsed() < SETTLE_TIME,
                 "{balance:?}, {dropped} dropped; twice: {:?}; missing: {:?}",
                 account.twice,
                 missing()

@@ -49,13 +49,16 @@ impl Reader {
         }
         let mut records = self.tasks.get(task).cloned().unwrap_or_default();
         records.sort_by_key(Record::sequence);
+        records.dedup(); // of a segment that was read anew
         records
     }
 
     /// Reads what is new of a segment, up to its last whole line. One that has been cut is read anew.
     fn read(&mut self, segment: PathBuf) {
         let begin = self.segments.get(&segment).copied().unwrap_or(0);
-        let (begin, text) = text_from(&segment, begin).unwrap_or_default();
+        let Ok((begin, text)) = text_from(&segment, begin) else {
+            return; // it was taken away; what was read of it stays
+        };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         for line in text[..whole].lines() {
             // Most lines are of other processes: they are not worth parsing.
