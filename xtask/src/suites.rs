@@ -87,8 +87,6 @@ pub struct Boot {
     pub bpffs: bool,
     /// Whether systemd is process 1.
     pub systemd: bool,
-    /// Whether it is booted only with `--long`, or when it or one of its programs is named.
-    pub long_only: bool,
     /// Seconds for each program, and with `--long`.
     pub limits: (u64, u64),
 }
@@ -102,7 +100,6 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
-        long_only: false,
         limits: (900, 3600),
     },
     // Programs that start daemons of their own, kill them and fill what they write to: minutes each.
@@ -113,7 +110,6 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
-        long_only: true,
         limits: (1500, 3600),
     },
     // Programs that count generations and agents: nobody else may apply anything meanwhile.
@@ -124,7 +120,6 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
-        long_only: true,
         limits: (900, 1200),
     },
     Boot {
@@ -134,7 +129,6 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
-        long_only: false,
         limits: (900, 1200),
     },
     Boot {
@@ -144,7 +138,6 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: false,
         systemd: false,
-        long_only: false,
         limits: (900, 1200),
     },
 ];
