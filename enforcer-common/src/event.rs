@@ -82,8 +82,14 @@ kinds! {
     SocketOption = 20, "socket-option";
     /// Using a capability that no agent has: [`Other`]. Only denials.
     Capability = 21, "capability";
-    /// Changing the folder of pins, or the like of it: [`Other`]. Only denials, in monitor mode too.
+    /// Changing what is the enforcer's own: its pins, folders and files: [`Other`]. Only denials, in monitor mode too.
     Guard = 22, "guard";
+    /// Making memory executable: mapping a file, memory of no file, or changing what a mapping may: [`File`]. Only denials.
+    Code = 23, "code";
+    /// Opening a file for writing, or changing a folder's entries: [`File`]. Only denials.
+    Write = 24, "write";
+    /// Running a file that gives other ids or capabilities: [`Other`]. Only denials.
+    SetId = 25, "set-id";
 }
 
 /// What every event begins with.
@@ -160,6 +166,39 @@ pub struct Exec {
     /// Arguments as the caller's memory had them, each ended by NUL: claimed, since the caller can
     /// change them under way.
     pub argv: [u8; ARGV_LEN],
+}
+
+/// [`File::how`]: mapped as code.
+pub const FILE_MAPPED: u16 = 1;
+/// [`File::how`]: memory of no file was to be executable; the identity is all 0.
+pub const FILE_ANONYMOUS: u16 = 2;
+/// [`File::how`]: a mapping was to be executable that was not, or writable and executable at once.
+pub const FILE_PROTECTED: u16 = 3;
+/// [`File::how`]: opened for writing.
+pub const FILE_OPENED: u16 = 4;
+/// [`File::how`]: truncated by its path.
+pub const FILE_TRUNCATED: u16 = 5;
+/// [`File::how`]: made, removed or moved, or its owner or mode changed.
+pub const FILE_ENTRY: u16 = 6;
+
+/// Body of [`Kind::Code`] and [`Kind::Write`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// What every event has.
+    pub header: Header,
+    /// Identity of the file; all 0 = none.
+    pub file: FileId,
+    /// Its stamp then.
+    pub stamp: FileStamp,
+    /// `FILE_*`.
+    pub how: u16,
+    /// Bytes of `path` that count, without its NUL; 0 = it could not be given whole, or there is none.
+    pub path_len: u16,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+    /// As [`Exec::path`].
+    pub path: [u8; PATH_LEN],
 }
 
 /// Body of [`Kind::Connect`], [`Kind::Send`] and [`Kind::SendConnected`].

@@ -88,6 +88,15 @@ pub const AGENT_AUDIT_ALL: u32 = 4;
 /// [`AgentParams::flags`]: an action that cannot be reported is denied (`on_audit_failure = "deny"`).
 pub const AGENT_AUDIT_OR_DENY: u32 = 8;
 
+/// [`AgentParams::flags`]: memory that no file stands behind may be executable (`jit = true`).
+pub const AGENT_JIT: u32 = 16;
+/// [`AgentParams::flags`]: programs may give other ids or capabilities (`set_id = true`).
+pub const AGENT_SET_ID: u32 = 32;
+/// [`AgentParams::flags`]: the host's libraries may be mapped as code (`libraries = "host"`).
+pub const AGENT_HOST_LIBRARIES: u32 = 64;
+/// [`AgentParams::flags`]: the loader ignores the variables by which others lead it (`secure_exec = true`).
+pub const AGENT_SECURE_EXEC: u32 = 128;
+
 /// What a policy generation says of an agent as a whole. All agents' parameters stand in one inner
 /// map, replaced by one pointer, so that a generation comes into force whole.
 #[repr(C)]

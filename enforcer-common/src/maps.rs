@@ -9,6 +9,8 @@
 //! | `ADDRESSES`, `PORTS`, `EXECUTABLES`, `UNIX_PEERS` | daemon | the policy is refused before anything is applied | no table: denied, `table-missing`; no entry: denied, `not-listed` |
 //! | `DENIALS`, `EVENTS` | kernel programs | counted; where the agent says so, denied and counted (`audit-denied`) | - |
 //! | `COUNTERS` | kernel programs | cannot be: an array | cannot be |
+//! | `LIBRARIES` | daemon | the library is left out: denied, `not-listed`; the log says which | denied, `not-listed` |
+//! | `GUARDED` | daemon | the policy is refused before anything is applied | the file is nobody's: a session may change it |
 //! | `LEARN` | daemon, kernel programs | the daemon cannot learn a file: the policy is refused | the daemon's call was not its own: ignored |
 
 /// Tasks that can be inside sessions at once.
@@ -29,6 +31,19 @@ pub const MAX_PORTS: u32 = 65_536;
 pub const MAX_EXECUTABLES: u32 = 16_384;
 /// Unix peers in one agent's tables.
 pub const MAX_UNIX_PEERS: u32 = 4_096;
+/// Libraries of the host.
+pub const MAX_LIBRARIES: u32 = 16_384;
+/// Files and folders that no session changes.
+pub const MAX_GUARDED: u32 = 65_536;
+/// Value in `GUARDED`: the enforcer's own. No session changes it, or anything below it.
+pub const GUARDED_OWN: u32 = 1;
+/// Value in `GUARDED`: on the way to something guarded. No session moves it or removes it.
+pub const GUARDED_WAY: u32 = 2;
+/// Value in `GUARDED`: a file that a policy names. No session writes to it, moves it or removes it.
+pub const GUARDED_LISTED: u32 = 3;
+/// Value in `GUARDED`: a folder of which everything below is trusted as code. No session changes
+/// anything below it.
+pub const GUARDED_TREE: u32 = 4;
 /// Files that the daemon can be learning at once.
 pub const MAX_LEARN: u32 = 64;
 /// Bytes of the ring for denials.

@@ -100,4 +100,10 @@ reasons! {
     NeverAllowed = 19, "never-allowed";
     /// A script's interpreter is a script, whose interpreter is one: more levels than are judged.
     InterpretersTooDeep = 20, "interpreters-too-deep";
+    /// Memory would be executable that is not the unchanged content of a file; the agent has no `jit = true`.
+    ExecutableMemory = 21, "executable-memory";
+    /// The file is code that the session may run or map: no session changes it.
+    ListedCode = 22, "listed-code";
+    /// The file would give its process other ids or capabilities; the agent has no `set_id = true`.
+    SetIdNotAllowed = 23, "set-id-not-allowed";
 }

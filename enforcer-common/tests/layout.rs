@@ -4,7 +4,7 @@
 use std::mem::{align_of, offset_of, size_of};
 
 use enforcer_common::{
-    event::{Connect, Exec, Header, Kind, Other, Socket, Unix},
+    event::{Connect, Exec, File, Header, Kind, Other, Socket, Unix},
     label::{AgentParams, Image, Label, Pending, Session},
     maps::Counter,
     object::{Address, AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
@@ -64,6 +64,10 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
             header @ 0 + 80, file @ 80 + 16, stamp @ 96 + 24, argc @ 120 + 4, level @ 124 + 2,
             flags @ 126 + 2, path_len @ 128 + 2, argv_len @ 130 + 2, pad @ 132 + 4,
             path @ 136 + 512, argv @ 648 + 512,
+        }
+        File: 640, 8 {
+            header @ 0 + 80, file @ 80 + 16, stamp @ 96 + 24, how @ 120 + 2, path_len @ 122 + 2, pad @ 124 + 4,
+            path @ 128 + 512,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use enforcer_common::{
-    label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY},
+    label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_HOST_LIBRARIES, AGENT_JIT, AGENT_SET_ID},
+    maps::GUARDED_LISTED,
     object::{Address, AddressKey, FileId, FileStamp, LISTEN, PortKey, TCP, UnixKey},
     permit::{Answer, ExecPermit, NO_CELL, Permit},
     verdict::{Reason, Verdict},
@@ -11,7 +12,7 @@ use enforcer_common::{
 use crate::{
     arch::eperm,
     label::Acting,
-    maps::{ADDRESSES, EXECUTABLES, LABELS, PORTS, UNIX_PEERS, typed},
+    maps::{ADDRESSES, EXECUTABLES, GUARDED, LABELS, LIBRARIES, PORTS, UNIX_PEERS, typed},
 };
 
 /// What the policy says of an action.
@@ -72,6 +73,11 @@ pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> Finding 
     if let Some(fault) = acting.fault {
         return Finding::of(fault);
     }
+    listed(acting, file, stamp)
+}
+
+#[inline(always)]
+fn listed(acting: &Acting, file: &FileId, stamp: &FileStamp) -> Finding {
     let Some(table) = EXECUTABLES.get(acting.params.tables) else {
         return Finding::of(Reason::TableMissing);
     };
@@ -84,6 +90,101 @@ pub fn executable(acting: &Acting, file: &FileId, stamp: &FileStamp) -> Finding 
         return Finding::of(Reason::FileChanged);
     }
     Finding::of_permit(&entry.permit, acting.conditions)
+}
+
+/// Judges a file to be mapped as code: what may run may be mapped, and for most agents the host's
+/// libraries.
+#[inline(always)]
+pub fn code(acting: &Acting, file: &FileId, stamp: &FileStamp) -> Finding {
+    if let Some(fault) = fault_of_code(acting) {
+        return Finding::of(fault);
+    }
+    if acting.runs(file) {
+        return Finding::of(Reason::RuleAllows); // judged and reported as it was executed
+    }
+    let found = listed(acting, file, stamp);
+    if found.reason as u8 != Reason::NotListed as u8
+        || acting.params.flags & AGENT_HOST_LIBRARIES == 0
+    {
+        return found;
+    }
+    // SAFETY: the stamp is compared at once; the daemon replaces an entry whole.
+    match unsafe { LIBRARIES.get(file) } {
+        Some(known) if *known == *stamp => Finding::of(Reason::RuleAllows),
+        Some(_) => Finding::of(Reason::FileChanged),
+        None => found,
+    }
+}
+
+/// Why nothing can be said of a file, whatever it is. That the task itself runs what the policy in
+/// force does not list says nothing of the file.
+#[inline(always)]
+fn fault_of_code(acting: &Acting) -> Option<Reason> {
+    match acting.fault {
+        Some(Reason::ExecutableNotListed) | None => None,
+        Some(fault) => Some(fault),
+    }
+}
+
+/// Judges memory that is to be executable and is not the unchanged content of a file.
+#[inline(always)]
+pub fn executable_memory(acting: &Acting) -> Finding {
+    Finding::of(match fault_of_code(acting) {
+        Some(fault) => fault,
+        None if acting.params.flags & AGENT_JIT != 0 => Reason::RuleAllows,
+        None => Reason::ExecutableMemory,
+    })
+}
+
+/// Judges writing to a file: code of the session's stays as it was judged.
+#[inline(always)]
+pub fn written(acting: &Acting, file: &FileId) -> Finding {
+    if let Some(fault) = fault_of_code(acting) {
+        return Finding::of(fault);
+    }
+    let Some(table) = EXECUTABLES.get(acting.params.tables) else {
+        return Finding::of(Reason::TableMissing);
+    };
+    // SAFETY: as in `executable`; only its being there counts.
+    let is_own = unsafe { table.get(file) }.is_some();
+    Finding::of(
+        if is_own || is_library(file) || guarded_as(file) == GUARDED_LISTED {
+            Reason::ListedCode
+        } else {
+            Reason::RuleAllows
+        },
+    )
+}
+
+/// A function of its own: of two lookups in a row the compiler would make one test of both pointers,
+/// which the verifier refuses.
+#[inline(never)]
+fn is_library(file: &FileId) -> bool {
+    // SAFETY: only its being there counts.
+    unsafe { LIBRARIES.get(file) }.is_some()
+}
+
+/// What is known of a file that no session changes: 0, or `GUARDED_*`.
+#[inline(always)]
+pub fn guarded_as(file: &FileId) -> u32 {
+    // SAFETY: the value is copied at once.
+    unsafe { GUARDED.get(file) }.copied().unwrap_or(0)
+}
+
+/// Judges changing what is trusted as code because of where it stands.
+#[inline(always)]
+pub fn listed_place(acting: &Acting) -> Finding {
+    Finding::of(fault_of_code(acting).unwrap_or(Reason::ListedCode))
+}
+
+/// Judges a program that would give its process other ids or capabilities.
+#[inline(always)]
+pub fn set_id(acting: &Acting) -> Finding {
+    Finding::of(match acting.fault {
+        Some(fault) => fault,
+        None if acting.params.flags & AGENT_SET_ID != 0 => Reason::RuleAllows,
+        None => Reason::SetIdNotAllowed,
+    })
 }
 
 /// Judges an internet destination, or with `LISTEN` in `protocol` a local address.

@@ -7,9 +7,10 @@ use aya_ebpf::{
     maps::ring_buf::RingBufEntry,
 };
 use enforcer_common::{
-    event::{Header, Kind, Other},
+    event::{File, Header, Kind, Other},
     label::Label,
     maps::Counter,
+    object::{FileId, FileStamp},
     permit::NO_CELL,
     verdict::{Reason, Verdict},
 };
@@ -66,6 +67,41 @@ pub fn conclude_other(
         unsafe {
             (*event).target_tgid = target_tgid;
             (*event).detail = detail;
+        }
+    })
+}
+
+/// What is done to a file, as [`conclude_file`] reports it.
+pub struct Act {
+    /// [`Kind::Code`] or [`Kind::Write`].
+    pub kind: Kind,
+    /// `FILE_*` of `enforcer_common::event`.
+    pub how: u16,
+    /// The file's identity and stamp.
+    pub file: (FileId, FileStamp),
+}
+
+/// As [`conclude_other`], for files; `path` writes the path into the event and gives its length
+/// without NUL, 0 when it cannot be told.
+#[inline(always)]
+pub fn conclude_file(
+    acting: &Acting,
+    finding: Finding,
+    act: &Act,
+    path: impl FnOnce(*mut u8) -> u16,
+) -> i32 {
+    if finding.reason as u8 == Reason::RuleAllows as u8 {
+        return GO_ON;
+    }
+    conclude(acting, act.kind, finding, |event: *mut File| {
+        // SAFETY: the reservation is as large as the type. Bytes of `path` beyond its length stay
+        // as the ring had them; readers take only what counts.
+        unsafe {
+            (*event).file = act.file.0;
+            (*event).stamp = act.file.1;
+            (*event).how = act.how;
+            (*event).pad = 0;
+            (*event).path_len = path((&raw mut (*event).path).cast());
         }
     })
 }

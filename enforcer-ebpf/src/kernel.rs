@@ -7,12 +7,16 @@
 use core::{ffi::c_void, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
-    Global,
+    EbpfContext as _, Global,
     bindings::{path, task_struct},
     helpers::{
         bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
-        generated::{bpf_d_path, bpf_probe_read_kernel as probe_read_kernel, bpf_sock_from_file},
+        generated::{
+            bpf_d_path, bpf_get_func_arg, bpf_probe_read_kernel as probe_read_kernel,
+            bpf_sock_from_file,
+        },
     },
+    programs::LsmContext,
 };
 use enforcer_common::object::{FileId, FileStamp};
 
@@ -25,13 +29,14 @@ macro_rules! offsets {
 }
 
 offsets! {
-    BPRM_FILE BPRM_ARGC FILE_INODE FILE_PATH
+    BPRM_FILE BPRM_ARGC BPRM_CRED CRED_EUID CRED_EGID CRED_PERMITTED
+    FILE_INODE FILE_PATH FILE_DENTRY FILE_MODE PATH_DENTRY
     INODE_NUMBER INODE_MODE INODE_SUPER INODE_GENERATION INODE_SIZE INODE_CTIME_SEC INODE_CTIME_NSEC
-    SUPER_DEVICE SUPER_MAGIC DENTRY_INODE
+    SUPER_DEVICE SUPER_MAGIC DENTRY_INODE DENTRY_PARENT DENTRY_NAME VMA_FLAGS
     SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_NUM SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL
     MSG_NAME MSG_NAMELEN MSG_FLAGS MSG_CONTROL MSG_CONTROLLEN
     UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
-    TASK_TGID TASK_REAL_PARENT TASK_LEADER TASK_START
+    TASK_TGID TASK_REAL_PARENT TASK_CRED TASK_LEADER TASK_START
     REGS_SYSCALL REGS_ARGUMENT_2 REGS_ARGUMENT_3
 }
 
@@ -55,8 +60,9 @@ impl Ptr {
         self.0.cast_mut().cast()
     }
 
-    /// Whether it points to nothing. No kernel argument or field may be used before this is asked
-    /// where the kernel does not promise a value: neither loader nor verifier forces it everywhere.
+    /// Whether it points to nothing. Of no use for a hook's argument ([`is_null_argument`]), nor for
+    /// what the verifier takes for valid without being told (`dentry->d_inode` of an argument): such a
+    /// field is read by a copy ([`Ptr::read_pointer`]).
     #[inline(always)]
     pub fn is_null(self) -> bool {
         self.0.is_null()
@@ -127,6 +133,20 @@ impl Ptr {
         // SAFETY: the helper checks the source and writes exactly the size of `T` (zeroes on failure).
         unsafe { probe_read_kernel(target.as_mut_ptr().cast(), size_of::<T>() as u32, self.0) == 0 }
     }
+}
+
+/// Whether a hook's argument is null, where the kernel calls the hook without the thing.
+///
+/// The verifier of 6.12 takes the arguments of hooks for valid, and with that removes every test of
+/// such a pointer and the branch behind it: the load that follows would fault. So the argument is
+/// asked for as a number, of which the verifier knows nothing.
+#[inline(always)]
+pub fn is_null_argument(ctx: &LsmContext, index: u32) -> bool {
+    let mut value = 0u64;
+    // SAFETY: the helper takes the program's context, and writes one number. It fails for an index
+    // that the hook does not have, which leaves 0.
+    unsafe { bpf_get_func_arg(ctx.as_ptr(), index, &raw mut value) };
+    value == 0
 }
 
 /// The task that the program runs in.

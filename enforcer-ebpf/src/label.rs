@@ -6,6 +6,7 @@ use enforcer_common::{
         AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, Image, Label, MAX_LEVELS,
         Session, UNLISTED,
     },
+    object::FileId,
     permit::{ALWAYS, ExecPermit},
     verdict::Reason,
 };
@@ -108,6 +109,25 @@ impl Acting {
                 self.fault = Some(Reason::ExecutableNotListed);
             }
         }
+    }
+
+    /// Whether a file is one of those that the task runs.
+    #[inline(always)]
+    pub fn runs(&self, file: &FileId) -> bool {
+        let mut level = 0;
+        while level < MAX_LEVELS {
+            // SAFETY: a live map value that only this task writes; `level` is below the length.
+            unsafe {
+                if level as u32 >= (*self.label).image.levels {
+                    return false;
+                }
+                if (*self.label).image.files[level] == *file {
+                    return true;
+                }
+            }
+            level += 1;
+        }
+        false
     }
 
     /// Whether denials are enforced, or only reported.

@@ -14,7 +14,10 @@
 //! | `socket_setsockopt` | that no option leads packets elsewhere |
 //! | `unix_stream_connect`, `unix_may_send` | whether this unix socket may be reached |
 //! | `file_receive`, `file_permission` | whether a socket that came from elsewhere may be taken, or written to by splice |
-//! | `inode_unlink`, `inode_rmdir`, `inode_rename` | that the pins stay |
+//! | `mmap_file`, `file_mprotect` | whether memory may become code |
+//! | `bprm_creds_from_file` | whether a program may give other ids or capabilities |
+//! | `file_open`, `path_truncate` | that listed code, the kernel's controls and whole disks are not written to |
+//! | `path_chmod`, `path_chown`, `inode_create`, `inode_mkdir`, `inode_mknod`, `inode_symlink`, `inode_link`, `inode_unlink`, `inode_rmdir`, `inode_rename` | that the pins and the enforcer's own files stay |
 //! | `ptrace_access_check`, `ptrace_traceme`, `task_kill` | whether another process may be looked into, controlled, signalled |
 //! | `sb_mount`, `sb_umount`, `sb_remount`, `sb_pivotroot`, `move_mount`, `userns_create` | that no mount changes under the names that others trust |
 //! | `capable`, `bpf`, `perf_event_open`, `kernel_load_data`, `kernel_read_file`, `kernel_module_request`, `tun_dev_create` | that nothing gets into the kernel, where no label counts |

@@ -9,9 +9,10 @@ use enforcer_common::{
     label::{AgentParams, Label, Pending, Session},
     maps::{
         Counter, DENIALS_BYTES, EVENTS_BYTES, MAX_ADDRESSES, MAX_AGENTS, MAX_EXECUTABLES,
-        MAX_LABELS, MAX_LEARN, MAX_PENDING, MAX_PORTS, MAX_SESSIONS, MAX_TABLES, MAX_UNIX_PEERS,
+        MAX_GUARDED, MAX_LABELS, MAX_LEARN, MAX_LIBRARIES, MAX_PENDING, MAX_PORTS, MAX_SESSIONS,
+        MAX_TABLES, MAX_UNIX_PEERS,
     },
-    object::{AddressKey, FileId, Learned, PortKey, UnixKey},
+    object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
 };
 
@@ -78,6 +79,15 @@ pub static UNIX_PEERS: ArrayOfMaps<
     HashMap<UnixKey, [u64; words::<Permit>()], { MAX_UNIX_PEERS as usize }>,
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
+
+/// The host's libraries, each with the stamp of its content: what agents may map that have
+/// `AGENT_HOST_LIBRARIES`. One table for all, kept up by the daemon as packages change.
+#[btf_map]
+pub static LIBRARIES: HashMap<FileId, FileStamp, { MAX_LIBRARIES as usize }> = HashMap::new();
+
+/// What no session changes: `GUARDED_*` by file.
+#[btf_map]
+pub static GUARDED: HashMap<FileId, u32, { MAX_GUARDED as usize }> = HashMap::new();
 
 /// Events of denied and would-be-denied actions; the reader is woken at once.
 #[btf_map]

@@ -8,6 +8,7 @@ use std::{
     io,
     os::unix::fs::{FileTypeExt, MetadataExt},
     path::Path,
+    sync::Arc,
 };
 
 use enforcer_common::object::{FileId, FileStamp};
@@ -27,7 +28,8 @@ pub type Identify = dyn Fn(&Path) -> io::Result<(FileId, FileStamp)> + Send;
 /// from it agrees. Make a new one for the next check.
 pub struct HostFacts {
     identify: Box<Identify>,
-    seen: RefCell<HashMap<String, PathFact>>,
+    seen: RefCell<HashMap<String, Arc<PathFact>>>,
+    digests: RefCell<HashMap<String, [u8; 32]>>,
 }
 
 impl HostFacts {
@@ -38,6 +40,7 @@ impl HostFacts {
         Self {
             identify: Box::new(identify),
             seen: RefCell::default(),
+            digests: RefCell::default(),
         }
     }
 
@@ -45,6 +48,27 @@ impl HostFacts {
     #[must_use]
     pub fn by_stat() -> Self {
         Self::new(stat_identity)
+    }
+
+    /// What is at this path, to be kept.
+    pub fn at(&self, path: &str) -> Arc<PathFact> {
+        if let Some(fact) = self.seen.borrow().get(path) {
+            return fact.clone();
+        }
+        let fact = Arc::new(self.look(Path::new(path)).unwrap_or_else(|error| {
+            if is_missing(&error) {
+                PathFact::Missing
+            } else {
+                PathFact::Unreadable(error.to_string())
+            }
+        }));
+        self.seen.borrow_mut().insert(path.to_owned(), fact.clone());
+        fact
+    }
+
+    /// The digest of the file at this path, if it was asked for.
+    pub fn known_digest(&self, path: &str) -> Option<[u8; 32]> {
+        self.digests.borrow().get(path).copied()
     }
 
     fn look(&self, path: &Path) -> io::Result<PathFact> {
@@ -124,18 +148,7 @@ impl HostFacts {
 
 impl Facts for HostFacts {
     fn path(&self, path: &str) -> PathFact {
-        if let Some(fact) = self.seen.borrow().get(path) {
-            return fact.clone();
-        }
-        let fact = self.look(Path::new(path)).unwrap_or_else(|error| {
-            if is_missing(&error) {
-                PathFact::Missing
-            } else {
-                PathFact::Unreadable(error.to_string())
-            }
-        });
-        self.seen.borrow_mut().insert(path.to_owned(), fact.clone());
-        fact
+        (*self.at(path)).clone()
     }
 
     /// Reads the file, and makes sure that it was one file all the while.
@@ -145,6 +158,7 @@ impl Facts for HostFacts {
         let digest = digest_of(at).map_err(|error| error.to_string())?;
         let after = (self.identify)(at).map_err(|error| error.to_string())?;
         if before == after {
+            self.digests.borrow_mut().insert(path.to_owned(), digest);
             Ok(digest)
         } else {
             Err("it changed while it was read".into())

@@ -9,8 +9,10 @@
 //! posture  what can be known of a host before anything is loaded; facts: its files
 //! ```
 //!
-//! `unsafe` is in `kernel/ring.rs` (shared memory with the kernel) and in `control/peersock.rs`
-//! (socket options that no crate offers); every other file forbids it.
+//! `unsafe` is in `kernel/ring.rs` (shared memory with the kernel), in `control/peersock.rs` (socket
+//! options that no crate offers) and in the tests' `record/tests/bytes.rs` (events as bytes). Every
+//! other file forbids it, but for tests and the modules above those three: a `forbid` in these would
+//! hold for the three as well.
 
 pub mod cli;
 pub mod config;

@@ -150,6 +150,8 @@ fn every_map_stands_with_its_capacity() {
         ("PORTS", maps::MAX_PORTS),
         ("EXECUTABLES", maps::MAX_EXECUTABLES),
         ("UNIX_PEERS", maps::MAX_UNIX_PEERS),
+        ("LIBRARIES", maps::MAX_LIBRARIES),
+        ("GUARDED", maps::MAX_GUARDED),
         ("DENIALS", maps::DENIALS_BYTES),
         ("EVENTS", maps::EVENTS_BYTES),
         ("COUNTERS", u32::try_from(Counter::ALL.len()).expect("few")),

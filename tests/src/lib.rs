@@ -13,6 +13,7 @@
 //!   all that came before, the log is read until the session's end stands in it.
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod attempt;
 pub mod cli;
 pub mod fault;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub(crate) use self::log::segments_in;
 pub use self::{
     log::{of_ended_task, show, until},
     ocsf::assert_ocsf,

@@ -21,6 +21,14 @@ impl Bench {
         }
     }
 
+    /// Of a folder that others than root can change: what is in it is looked at when a policy is applied, and at no
+    /// other time.
+    fn open(label: &str) -> Self {
+        let bench = Self::new(label);
+        place::mode(&bench.directory, 0o777);
+        bench
+    }
+
     fn path(&self, name: &str) -> String {
         place::text(&self.directory.join(name)).to_owned()
     }
@@ -140,7 +148,7 @@ fn a_copy_of_a_listed_file_does_not_run() {
 
 #[test]
 fn an_unlisted_file_does_not_run_under_the_name_of_a_listed_one() {
-    let bench = Bench::new("rename");
+    let bench = Bench::open("rename");
     let (tool, other) = (bench.tool("tool"), bench.tool("other"));
     let agent = Policy::new("rename").exec("tools", &[&tool]).apply();
     bench.runs(&agent, "exec", &tool, "twin");
@@ -155,7 +163,7 @@ fn an_unlisted_file_does_not_run_under_the_name_of_a_listed_one() {
 
 #[test]
 fn a_file_that_changed_in_place_does_not_run_until_the_policy_is_applied_again() {
-    let bench = Bench::new("changed");
+    let bench = Bench::open("changed");
     let (tool, quiet) = (bench.tool("tool"), bench.tool("quiet"));
     let policy = Policy::new("changed").exec("tools", &[&tool, &quiet]);
     let agent = policy.apply();
@@ -247,7 +255,7 @@ fn an_unlisted_script_does_not_run_though_its_interpreter_is_listed() {
 
 #[test]
 fn a_listed_directory_allows_every_file_below_it_but_those_that_a_rule_denies() {
-    let bench = Bench::new("directory");
+    let bench = Bench::open("directory");
     fs::create_dir_all(bench.path("bin/deep/er")).unwrap();
     let tools = ["bin/one", "bin/deep/er/two", "bin/three", "four"];
     let [one, two, three, four] = tools.map(|name| bench.tool(name));
@@ -288,7 +296,7 @@ fn every_kind_of_descendant_is_held_to_the_executables() {
 
 #[test]
 fn in_monitor_mode_everything_runs_and_the_record_says_what_would_be_denied() {
-    let bench = Bench::new("monitor");
+    let bench = Bench::open("monitor");
     let (tool, other) = (bench.tool("tool"), bench.tool("other"));
     let script = bench.script("script", "/usr/bin/bash");
     let agent = Policy::new("monitor")

@@ -1,7 +1,11 @@
 //! Which unix sockets are reached: by the inode that the peer is bound to, or by its abstract name.
 #![forbid(unsafe_code)]
 
-use std::{os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use enforcer_tests::{
     Agent, Policy, Run, UnixDatagramServer, UnixServer,
@@ -149,7 +153,14 @@ fn a_deny_rule_wins() {
 #[test]
 fn another_socket_at_the_same_path_is_denied_until_the_policy_is_applied_again() {
     for kind in ["disk", "memory"] {
-        let [name, _] = names(kind);
+        // Below a folder that others than root can change, nothing is looked at again by itself.
+        let folder = match kind {
+            "disk" => place::directory("open"),
+            _ => PathBuf::from(format!("/run/{}", unique("open"))),
+        };
+        fs::create_dir_all(&folder).unwrap();
+        place::mode(&folder, 0o777);
+        let name = place::text(&folder.join("socket")).to_owned();
         let first = UnixServer::at(&name);
         let policy = Policy::new("replaced").unix("bus", &[&name]);
         let agent = policy.apply();

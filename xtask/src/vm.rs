@@ -20,7 +20,7 @@ use crate::stamp::remove;
 use crate::terminal::Terminal;
 use crate::{build, workspace};
 
-/// The kernel's own list in the order it is built with, ended by the one that is tested.
+/// A list of our own, ended by the one that is tested; Debian's has apparmor, tomoyo and others too.
 pub const DEFAULT_LSM: &str = "lockdown,capability,landlock,yama,bpf";
 /// How many finished runs are kept to look at.
 const RUNS_KEPT: usize = 40;

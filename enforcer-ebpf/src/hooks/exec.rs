@@ -5,7 +5,11 @@
 //! fail any more.
 
 use aya_ebpf::{
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user, generated::bpf_probe_read_user_str},
+    bindings::BPF_F_BPRM_SECUREEXEC,
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_probe_read_user,
+        generated::{bpf_bprm_opts_set, bpf_probe_read_user_str},
+    },
     macros::lsm,
     programs::LsmContext,
 };
@@ -14,7 +18,7 @@ use enforcer_common::{
         ARGV_LEN, ARGV_MAX, EXEC_ARGV_CUT, EXEC_ARGV_UNREADABLE, EXEC_PATH_MISSING, Exec, Header,
         Kind, PATH_LEN,
     },
-    label::{Image, Label, MAX_LEVELS, Pending},
+    label::{AGENT_SECURE_EXEC, Image, Label, MAX_LEVELS, Pending},
     maps::Counter,
     object::{FileId, FileStamp},
     verdict::{Reason, Verdict},
@@ -23,9 +27,10 @@ use enforcer_common::{
 use crate::{
     arch::{eperm, exec_arguments, fetch_add},
     decide::{self, Finding},
-    emit::{GO_ON, conclude_reported, count},
+    emit::{GO_ON, conclude_other, conclude_reported, count},
     kernel::{
-        BPRM_ARGC, BPRM_FILE, FILE_INODE, Ptr, TASK_LEADER, TASK_START, current, file_of, path_of,
+        BPRM_ARGC, BPRM_CRED, BPRM_FILE, CRED_EGID, CRED_EUID, CRED_PERMITTED, FILE_INODE, Ptr,
+        TASK_CRED, TASK_LEADER, TASK_START, current, file_of, path_of,
     },
     label::{Acting, of_current, session_at},
     maps::{LABELS, PENDING},
@@ -38,9 +43,10 @@ const ARGUMENT_LEN: usize = 128;
 
 /// `bprm_creds_for_exec(bprm)`
 #[lsm(hook = "bprm_creds_for_exec")]
-pub fn bprm_creds_for_exec(_ctx: LsmContext) -> i32 {
-    if let Some(label) = of_current() {
-        forget_unfinished_exec(label);
+pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
+    if let Some(acting) = Acting::current() {
+        forget_unfinished_exec(acting.label);
+        shed_loader_variables(&acting, Ptr::new(ctx.arg(0)));
         return GO_ON;
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -53,6 +59,16 @@ pub fn bprm_creds_for_exec(_ctx: LsmContext) -> i32 {
         return GO_ON; // another process was given the pid of the one that asked
     }
     enrol(tgid, &pending)
+}
+
+/// Has the dynamic loader and the C library ignore the variables by which a caller leads them
+/// (AT_SECURE, as for set-id programs), where the agent wants that.
+#[inline(always)]
+fn shed_loader_variables(acting: &Acting, bprm: Ptr) {
+    if acting.params.flags & AGENT_SECURE_EXEC != 0 {
+        // SAFETY: the helper takes the hook's own argument; it fails only for flags not known.
+        unsafe { bpf_bprm_opts_set(bprm.raw(), BPF_F_BPRM_SECUREEXEC.into()) };
+    }
 }
 
 /// An exec that failed after it was judged leaves its judgement behind; the next one starts anew.
@@ -168,6 +184,28 @@ fn remember(acting: &Acting, file: FileId, level: usize, sequence: u64) {
         (*label).next.exec = sequence;
         (*label).next.levels = place as u32 + 1;
     }
+}
+
+/// `bprm_creds_from_file(bprm, file)`: the credentials are those that the process will have, with
+/// what set-id bits and file capabilities give, as the modules before this one have made them.
+#[lsm(hook = "bprm_creds_from_file")]
+pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let (old, new) = (
+        current().follow(&TASK_CRED),
+        Ptr::new(ctx.arg(0)).follow(&BPRM_CRED),
+    );
+    let user: u32 = new.load(&CRED_EUID);
+    let other_ids = user != old.load::<u32>(&CRED_EUID)
+        || new.load::<u32>(&CRED_EGID) != old.load::<u32>(&CRED_EGID);
+    // Root's programs have root's capabilities whatever their files say.
+    let (had, has): (u64, u64) = (old.load(&CRED_PERMITTED), new.load(&CRED_PERMITTED));
+    if !other_ids && (user == 0 || has & !had == 0) {
+        return GO_ON;
+    }
+    conclude_other(&acting, Kind::SetId, decide::set_id(&acting), 0, user)
 }
 
 /// `bprm_committed_creds(bprm)`

@@ -1,6 +1,7 @@
 //! One file a family of hooks. A hook extracts what is acted on and asks `decide`.
 
 mod capability;
+mod code;
 mod control;
 mod exec;
 mod guard;
@@ -12,3 +13,4 @@ mod process;
 mod received;
 mod socket;
 mod unix;
+mod write;

@@ -51,9 +51,11 @@ lints! {
     UndeclaredInterpreter = "undeclared-interpreter", "A program that runs other code or other programs (shell, python, env, xargs...) is allowed without `interpreter = true`.";
     UnreachableRule = "unreachable-rule", "All that an `allow` rule lists is denied by `deny` rules.";
     WritableDirectory = "writable-directory", "A directory on the way to an allowed file can be written by others than root.";
-    MissingFile = "missing-file", "A path is not there now; it is looked for again when it appears.";
+    MissingFile = "missing-file", "A path is not there now; it is looked for again when the policy is applied again.";
     UnlistedBinary = "unlisted-binary", "`by` names a file that no `exec` rule allows, so that the rule holds for nobody.";
     EscapeSocket = "escape-socket", "An allowed unix socket belongs to a service that starts processes outside the session.";
+    MissingJit = "missing-jit", "A program that compiles code as it runs (Node.js, Java...) is allowed, and the agent has no `jit = true`: it will not start.";
+    SetId = "set-id", "`set_id = true`: a listed program can run as another user, root among them.";
     NoEnrolment = "no-enrolment", "The agent has no `launch` in `[agent.enrol]`: nothing can become a session of it.";
 }
 

@@ -54,7 +54,10 @@ impl Table {
             Self::Launch => {
                 "Who may start a session with `enforcer run`. `launch = {}` is root alone."
             }
-            Self::Exec => "Which files may run. What no rule lists is denied (`not-listed`).",
+            Self::Exec => {
+                "Which files may run, as a program or mapped into one as a library. What no rule lists is \
+                denied (`not-listed`)."
+            }
             Self::Connect => {
                 "Which internet destinations may be reached. What no rule lists is denied \
                 (`not-listed`); what is listed for other binaries only is denied (`not-for-this-binary`)."
@@ -154,7 +157,7 @@ const fn not_yet(table: Table, name: &'static str, meaning: &'static str) -> Key
 const NONE: Need = Need::Default("none");
 const ONE_OF_ALLOW: Need = Need::Default("one of `allow` and `deny` is required");
 const ONE_ACTION: Need = Need::Default("one of `exec`, `connect`, `listen`, `unix` is required");
-const ID: &str = "Name of the rule in records and in `why`. Unique in the policy, includes too: \
+const ID: &str = "Name of the rule in records. Unique in the policy, includes too: \
     lower-case letters, digits, `-`, `_`, `.`, at most 64.";
 const PATHS: &str = "Absolute paths. One that ends with `/` is every regular file below that \
     directory. The file behind the path counts, by whatever name it is run.";
@@ -305,6 +308,38 @@ pub(crate) const KEYS: &[Key] = &[
         N::Default("`\"deny\"`"),
         "What happens to an action that cannot be recorded: `deny` it; let it go on and raise an `alert`; or `continue` and only count it.",
         "on_audit_failure = \"deny\"",
+    ),
+    key(
+        T::Agent,
+        "libraries",
+        K::Text,
+        N::Default("`\"host\"`"),
+        "Which files may be mapped as code, beside those that `[[exec]]` lists. `host`: the libraries below `/usr/lib`, `/usr/lib32`, `/usr/lib64`, `/usr/libx32`, `/usr/libexec` and `/usr/local/lib` (`*.so`, `*.so.*`) that are root's and that group and others cannot write. `listed`: none; list the loader and every library in `[[exec]]`.",
+        "libraries = \"listed\"",
+    ),
+    key(
+        T::Agent,
+        "jit",
+        K::Boolean,
+        N::Default("`false`"),
+        "Memory that is not the unchanged content of a file may be executable. Node.js, Java and other just-in-time compilers need it; python does not. With it, code that a process makes itself is not seen; what that code then runs or reaches is.",
+        "jit = true",
+    ),
+    key(
+        T::Agent,
+        "set_id",
+        K::Boolean,
+        N::Default("`false`"),
+        "Listed programs with a set-user-id or set-group-id bit or with file capabilities may run. Without it they are denied although they are listed (`set-id-not-allowed`).",
+        "set_id = true",
+    ),
+    key(
+        T::Agent,
+        "secure_exec",
+        K::Boolean,
+        N::Default("`false`"),
+        "Programs start as set-id programs do (AT_SECURE): the loader ignores `LD_PRELOAD`, `LD_LIBRARY_PATH` and the like, and the C library ignores `TMPDIR`, `LOCPATH` and others. What is mapped must be listed with or without it.",
+        "secure_exec = true",
     ),
     key(
         T::Agent,
@@ -485,7 +520,7 @@ pub(crate) const KEYS: &[Key] = &[
         "allow",
         K::Texts,
         ONE_OF_ALLOW,
-        "Absolute paths of sockets, or abstract names after `@`. A path's socket is known by its inode; one that is not there yet is a warning and is allowed when it appears.",
+        "Absolute paths of sockets, or abstract names after `@`. A path's socket is known by its inode; one that is not there yet is a warning and is allowed once the policy is applied again.",
         "allow = [\"/run/systemd/journal/dev-log\", \"@name\"]",
     ),
     key(

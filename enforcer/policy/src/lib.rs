@@ -47,7 +47,7 @@ pub use facts::{Facts, FileFact, PathFact};
 pub use judge::{Judgement, judge};
 pub use model::{
     Address, Agent, Audit, Destination, Effect, Example, ExampleAction, ExecRule, InternetRule,
-    Launch, Mode, OnAuditFailure, Peer, Policy, Ports, Protocol, UnixRule, Until,
+    Launch, Libraries, Mode, OnAuditFailure, Peer, Policy, Ports, Protocol, UnixRule, Until,
 };
 pub use named::NamedFacts;
 pub use parse::{MAX_FILES, parse};

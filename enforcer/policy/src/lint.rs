@@ -87,6 +87,11 @@ const INTERPRETERS: &[&str] = &[
     "start-stop-daemon",
 ];
 
+/// Programs that compile code as they run, by the name of the file as in [`INTERPRETERS`].
+const COMPILERS: &[&str] = &[
+    "node", "nodejs", "deno", "bun", "java", "luajit", "pypy", "dotnet", "julia", "qemu",
+];
+
 /// Sockets of services that start processes for whoever asks, outside the asker's session.
 const ESCAPES: &[&str] = &[
     "/run/docker.sock",
@@ -111,12 +116,14 @@ pub(crate) fn lint(
     found: &mut Vec<Diagnostic>,
 ) {
     no_enrolment(policy, found);
+    set_id(policy, found);
     for rule in policy
         .exec
         .iter()
         .filter(|rule| rule.effect == Effect::Allow)
     {
         undeclared_interpreters(rule, found);
+        compilers_without_jit(policy, rule, found);
         writable_directories(rule, facts, found);
     }
     for (end, rule) in policy
@@ -143,11 +150,20 @@ fn no_enrolment(policy: &Policy, found: &mut Vec<Diagnostic>) {
     }
 }
 
+fn set_id(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    let agent = &policy.agent;
+    if agent.set_id.value {
+        let message = "a listed set-id program runs as its owner, and so does what it starts";
+        let hint = "leave it only if the agent cannot do without such a program";
+        found.push(Diagnostic::lint(Lint::SetId, agent.set_id.span, message).hint(hint));
+    }
+}
+
 fn undeclared_interpreters(rule: &ExecRule, found: &mut Vec<Diagnostic>) {
     for path in rule
         .paths
         .iter()
-        .filter(|path| !rule.interpreter && is_interpreter(&path.value))
+        .filter(|path| !rule.interpreter && is_called(&path.value, INTERPRETERS))
     {
         let message = format!("{} runs code that no hook can see", quoted(&path.value));
         found.push(
@@ -157,10 +173,24 @@ fn undeclared_interpreters(rule: &ExecRule, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn is_interpreter(path: &str) -> bool {
+fn compilers_without_jit(policy: &Policy, rule: &ExecRule, found: &mut Vec<Diagnostic>) {
+    let compilers = rule
+        .paths
+        .iter()
+        .filter(|path| is_called(&path.value, COMPILERS));
+    for path in compilers.filter(|_| !policy.agent.jit) {
+        let message = format!("{} compiles code as it runs", quoted(&path.value));
+        found.push(
+            Diagnostic::lint(Lint::MissingJit, path.span, message)
+                .hint("add `jit = true` to `[agent]`, or leave the program out"),
+        );
+    }
+}
+
+fn is_called(path: &str, names: &[&str]) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    INTERPRETERS.iter().any(|interpreter| {
-        name.strip_prefix(interpreter).is_some_and(|rest| {
+    names.iter().any(|known| {
+        name.strip_prefix(known).is_some_and(|rest| {
             rest.chars()
                 .next()
                 .is_none_or(|c| c.is_ascii_digit() || c == '.' || c == '-')

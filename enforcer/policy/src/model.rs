@@ -73,6 +73,14 @@ pub struct Agent {
     pub audit: Audit,
     /// What happens to an action that cannot be recorded.
     pub on_audit_failure: OnAuditFailure,
+    /// What may be mapped as code beside the files of exec rules.
+    pub libraries: Libraries,
+    /// Memory that is not the unchanged content of a file may be executable.
+    pub jit: bool,
+    /// Programs may give their process other ids or capabilities.
+    pub set_id: Spanned<bool>,
+    /// Programs start as set-id programs do, deaf to the loader's variables.
+    pub secure_exec: bool,
     /// Who may start sessions with `enforcer run`; `None` = nobody.
     pub launch: Option<Launch>,
 }
@@ -133,6 +141,22 @@ impl OnAuditFailure {
         ("alert", Self::Alert),
         ("continue", Self::Continue),
     ];
+}
+
+/// What may be mapped as code beside the files of exec rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libraries {
+    /// The host's libraries.
+    Host,
+    /// Nothing.
+    Listed,
+}
+
+impl Libraries {
+    /// Every value, with its name in a policy.
+    pub(crate) const NAMES: &'static [(&'static str, Self)] =
+        &[("host", Self::Host), ("listed", Self::Listed)];
 }
 
 /// Who may start sessions with `enforcer run`.

@@ -195,8 +195,8 @@ fn settings(old: Option<&Agent>, new: &Agent) -> Vec<Change> {
 }
 
 /// An agent's settings as words, always the same keys in the same order.
-fn words(agent: &Agent) -> [(&'static str, String); 7] {
-    use crate::model::{Audit, OnAuditFailure};
+fn words(agent: &Agent) -> [(&'static str, String); 11] {
+    use crate::model::{Audit, Libraries, OnAuditFailure};
     let mode = match &agent.mode {
         Mode::Enforce => "enforce".to_owned(),
         Mode::Monitor { until } => format!("monitor until {}", until.value.text),
@@ -209,6 +209,10 @@ fn words(agent: &Agent) -> [(&'static str, String); 7] {
         OnAuditFailure::Deny => "deny",
         OnAuditFailure::Alert => "alert",
         OnAuditFailure::Continue => "continue",
+    };
+    let libraries = match agent.libraries {
+        Libraries::Host => "host",
+        Libraries::Listed => "listed",
     };
     let launch = agent.launch.as_ref().map_or_else(
         || "nobody".to_owned(),
@@ -226,6 +230,10 @@ fn words(agent: &Agent) -> [(&'static str, String); 7] {
         ("mode", mode),
         ("audit", audit.to_owned()),
         ("on_audit_failure", failure.to_owned()),
+        ("libraries", libraries.to_owned()),
+        ("jit", agent.jit.to_string()),
+        ("set_id", agent.set_id.value.to_string()),
+        ("secure_exec", agent.secure_exec.to_string()),
         ("launch", launch),
     ]
 }

@@ -68,6 +68,18 @@ Another name, a hard link or a bind mount of the path changes nothing: the same 
 same executable, and a copy is another file. A file whose content changed is denied (`file-changed`)
 until the daemon has judged it again.
 
+It does so by itself, within a second, where only an administrator can have made the change: every
+folder on the way to the file is root's and closed to group and others, and the file was there when
+the policy was applied. A package upgrade is such a change. Any other change waits for the next
+`enforcer policy apply`. So that it stays an administrator's, no session, root's neither, writes to a
+listed file, moves it, replaces or removes it, touches the folders and links on the way to it, or puts
+anything into a directory that a rule lists with `/` or into the folders of the host's libraries
+(`listed-code`).
+
+Mapping a file as code is running it: a library must be listed like a program, or be one of the host's
+(`libraries` in `[agent]`). Memory that is not the unchanged content of such a file is not executable
+without `jit = true` (`executable-memory`).
+
 Scripts are judged twice, as the script and as its interpreter; both must be allowed.
 
 What a process runs is all of these files, and each must be listed by the policy in force: with one
@@ -78,7 +90,8 @@ So `by` should name binaries, not scripts. An interpreter opens the script a sec
 that the caller gave, and takes orders from its environment: who may run the script can have another
 file run in its place (a symbolic link exchanged in between) and so has the right that `by` gives the
 script. Of binaries too `by` says which file runs and not which code: one that loads code by its
-environment or arguments (`LD_PRELOAD`, plug-ins) gives that code its right.
+environment or arguments (plug-ins, `LD_PRELOAD` of a listed library) gives that code its right;
+`secure_exec = true` takes the loader's variables away.
 
 A file that an `exec` rule denies gives no access, should a process still run it from an earlier
 policy: a script's process has what its interpreter alone gives, any other has none.

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Files, HEAD, messages, read, source};
 use enforcer_policy::{
-    Audit, MAX_SOURCE_BYTES, Mode, NoIncludes, OnAuditFailure, Severity, Source, parse,
+    Audit, Libraries, MAX_SOURCE_BYTES, Mode, NoIncludes, OnAuditFailure, Severity, Source, parse,
 };
 
 /// The first message about a policy that is wrong.
@@ -381,6 +381,12 @@ fn settings_have_defaults_and_monitor_mode_an_end() {
         (default.on_audit_failure, default.launch),
         (OnAuditFailure::Deny, None)
     );
+    assert_eq!(default.libraries, Libraries::Host);
+    assert!(!default.jit && !default.set_id.value && !default.secure_exec);
+    let other = agent("libraries = \"listed\"\njit = true\nset_id = true\nsecure_exec = true");
+    let other = other.expect("every switch is known");
+    assert_eq!(other.libraries, Libraries::Listed);
+    assert!(other.jit && other.set_id.value && other.secure_exec);
     for until in [
         "until = 2030-06-30",
         "until = \"2030-06-30\"",

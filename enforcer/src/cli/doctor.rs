@@ -17,7 +17,7 @@ use crate::{
         api::{Canary, Posture},
         client::Client,
     },
-    posture::{Check, Host},
+    posture::{Check, Host, reentry},
 };
 
 /// What doctor found.
@@ -45,7 +45,11 @@ pub(super) fn perform(
     })?;
     let report = match posture {
         Ok(posture) => with_daemon(posture),
-        Err(error) => without_daemon(Host::read().checks(), error.into()),
+        Err(error) => {
+            let mut checks = Host::read().checks();
+            checks.push(reentry());
+            without_daemon(checks, error.into())
+        }
     };
     screen.show(&report, text)?;
     Ok(report.exit)

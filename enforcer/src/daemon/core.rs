@@ -22,7 +22,7 @@ use enforcer_common::{
 use serde_json::Value;
 
 use super::{
-    clock,
+    clock, digests,
     names::{Names, user_name},
     policies::{Applied, Policies},
     store,
@@ -81,6 +81,15 @@ pub struct Standing {
     pub reason: Option<String>,
     /// The latest canary.
     pub canary: Canary,
+}
+
+/// The daemon itself, as who changed something.
+pub fn by_daemon() -> By {
+    By {
+        uid: 0,
+        name: user_name(0),
+        pid: std::process::id(),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -214,6 +223,31 @@ impl Core {
             .living()
             .map(|entry| entry.agent_slot)
             .collect()
+    }
+
+    /// Looks at the files of every policy again, and puts those in force that mean something else now.
+    pub fn refresh_policies(self: &Arc<Self>) {
+        let mut policies = self.policies();
+        let refreshed = policies.refresh(&self.busy_agents(), &|generation, agents| {
+            self.names().add(generation, agents)
+        });
+        let generation = policies.generation();
+        match refreshed {
+            Ok(applied) if applied.is_empty() => {}
+            Ok(applied) => {
+                let in_force = applied.iter().filter_map(|one| policies.agent(&one.agent));
+                digests::read(self, in_force.map(|agent| agent.policy().clone()).collect());
+                for one in &applied {
+                    tracing::info!(
+                        agent = one.agent,
+                        generation,
+                        "its files changed; they were looked at again"
+                    );
+                }
+                self.post_applied(applied, generation, &by_daemon());
+            }
+            Err(problem) => tracing::error!("changed files stay denied: {problem}"),
+        }
     }
 
     /// Posts the records of what an apply did.

@@ -16,13 +16,17 @@ mod canary;
 mod clock;
 mod core;
 mod digests;
+mod guarded;
 mod launch;
+mod libraries;
 mod names;
+mod places;
 mod policies;
 mod posture;
 mod pump;
 mod service;
 mod store;
+mod watch;
 
 use std::{
     fs::{self, File, TryLockError},
@@ -40,7 +44,10 @@ use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use self::{core::Core, names::Names, policies::Policies, pump::Pump, service::Control};
+use self::{
+    core::Core, guarded::Guards, libraries::Libraries, names::Names, policies::Policies,
+    pump::Pump, service::Control,
+};
 use crate::{
     config::DaemonConfig,
     control::{
@@ -57,7 +64,7 @@ use crate::{
     record::{
         Log,
         log::SEGMENT_BYTES,
-        ocsf::{self, By, DaemonChange, Lifecycle, Recorder},
+        ocsf::{self, DaemonChange, Lifecycle, Recorder},
     },
 };
 
@@ -95,6 +102,8 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     let _pins = lock_pins(&config.pin_dir)?;
     let core = start(config, kernel.version().unwrap_or(OLDEST_KERNEL))?;
     let writer = start_pump(&core, stop.clone())?;
+    // Every folder is there now, and nobody can start a session yet.
+    core.policies().guard_own(&core.config)?;
     let service = Arc::new(Control(core.clone()));
     let stopping = core.clone();
     let shutdown = async move {
@@ -156,10 +165,13 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
         }
     );
     let learner = Arc::new(Learner::new(pins.map("LEARN")?)?);
+    let libraries = Libraries::learn(&pins, learner.clone())?;
     let names = Names::open(&config.names_dir()).context("names of earlier generations")?;
     let maps = PolicyMaps::open(&pins)?;
+    let guards = Guards::open(&pins, learner.clone())?;
     let mut policies = Policies::open(
         maps,
+        guards,
         learner.clone(),
         &config.state_dir,
         &run_dir,
@@ -179,6 +191,7 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
         .map(|(_, agent)| agent.policy().clone())
         .collect();
     digests::read(&core, policies);
+    watch::start(&core, libraries).context("the watch for changed files")?;
     Ok(core)
 }
 
@@ -189,12 +202,7 @@ fn begin(core: &Core) -> Result<()> {
         &core.busy_agents(),
         &|generation, agents| core.names().add(generation, agents),
     )?;
-    let by = By {
-        uid: 0,
-        name: names::user_name(0),
-        pid: std::process::id(),
-    };
-    core.post_applied(applied, policies.generation(), &by);
+    core.post_applied(applied, policies.generation(), &core::by_daemon());
     Ok(())
 }
 

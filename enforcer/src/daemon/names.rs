@@ -31,11 +31,9 @@ pub struct AgentNames {
     pub slot: u32,
     /// Its name.
     pub name: String,
-    /// Its owner.
-    pub owner: String,
     /// What of it is recorded.
     pub audit: Audit,
-    /// Generation whose cells its tables have: they may be older than the generation itself.
+    /// The rules behind the cells of its tables.
     pub cells: Cells,
 }
 

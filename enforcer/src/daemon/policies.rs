@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod looks;
 mod prepare;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 };
 
 use enforcer_common::{
-    label::{AGENT_AUDIT_ALL, AGENT_ENFORCE, AGENT_PRESENT, AgentParams},
+    label::{AGENT_AUDIT_ALL, AGENT_ENFORCE, AGENT_HOST_LIBRARIES, AGENT_PRESENT, AgentParams},
     maps::{CANARY_AGENT, MAX_AGENTS},
 };
 use enforcer_policy::{Audit, Cells, Tables, plan};
@@ -26,8 +27,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::agent::Agent;
 use self::prepare::{Prepared, prepare, refuse_clashes, sources_in};
-use super::{names::AgentNames, store};
+use super::{
+    guarded::{self, Guarded, Guards},
+    names::AgentNames,
+    store,
+};
 use crate::{
+    config::DaemonConfig,
     control::api::{
         AgentChange, ChangeKind, Diagnostic, ErrorCode, PolicyOutcome, PolicyRequest, PolicySource,
         Problem,
@@ -64,6 +70,7 @@ pub type StoreNames<'a> = &'a dyn Fn(u32, Vec<AgentNames>) -> io::Result<()>;
 /// The policies in force, and the way to change them. One at a time: whoever holds it applies.
 pub struct Policies {
     maps: PolicyMaps,
+    guards: Guards,
     learner: Arc<Learner>,
     generation: u32,
     /// The last generation number given out. None is used twice, not even by an attempt that
@@ -73,6 +80,8 @@ pub struct Policies {
     /// Slots by agent name, kept for as long as an event or a session may name them.
     slots: BTreeMap<String, u32>,
     canary: AgentParams,
+    /// What was last found wrong, by agent, with policies whose files had changed.
+    wrong: BTreeMap<String, String>,
     accepted: PathBuf,
     slots_file: PathBuf,
 }
@@ -84,6 +93,7 @@ impl Policies {
     /// When what was stored cannot be read.
     pub fn open(
         maps: PolicyMaps,
+        guards: Guards,
         learner: Arc<Learner>,
         state_dir: &Path,
         run_dir: &Path,
@@ -103,9 +113,11 @@ impl Policies {
             agents: BTreeMap::new(),
             slots: store::read(&slots_file)?.unwrap_or_default(),
             canary: AgentParams::default(),
+            wrong: BTreeMap::new(),
             accepted: state_dir.join("policy.json"),
             slots_file,
             maps,
+            guards,
         })
     }
 
@@ -113,6 +125,14 @@ impl Policies {
     #[must_use]
     pub const fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// Guards the enforcer's own files.
+    ///
+    /// # Errors
+    /// When the kernel does not tell an identity or refuses an entry.
+    pub fn guard_own(&mut self, config: &DaemonConfig) -> io::Result<()> {
+        self.guards.guard_own(config)
     }
 
     /// Builds the canary's tables. They come into force with the next generation.
@@ -124,7 +144,7 @@ impl Policies {
         self.canary = AgentParams {
             generation: 0,
             tables: index,
-            flags: AGENT_PRESENT | AGENT_ENFORCE | AGENT_AUDIT_ALL,
+            flags: AGENT_PRESENT | AGENT_ENFORCE | AGENT_AUDIT_ALL | AGENT_HOST_LIBRARIES,
             pad: 0,
             monitor_until_ns: 0,
         };
@@ -235,6 +255,52 @@ impl Policies {
         ))
     }
 
+    /// Looks at the files of every agent again, and puts those agents in force whose tables differ
+    /// now. An agent whose policy is not good at the moment stays as it is: what changed of it is
+    /// denied.
+    ///
+    /// # Errors
+    /// As [`Policies::apply`].
+    pub fn refresh(
+        &mut self,
+        busy: &BTreeSet<u32>,
+        store_names: StoreNames<'_>,
+    ) -> Result<Vec<Applied>, Problem> {
+        let learner = self.learner.clone();
+        let facts = HostFacts::new(move |path| learner.identify(path));
+        let (mut changed, mut wrong) = (Vec::new(), BTreeMap::new());
+        for (name, agent) in &self.agents {
+            let before = Some(&agent.looks);
+            match prepare(
+                &agent.source,
+                &facts,
+                &self.learner,
+                before,
+                &mut Vec::new(),
+            ) {
+                Ok(one) if one.fingerprint == agent.fingerprint => {}
+                Ok(one) => changed.push(one),
+                Err(found) => {
+                    let found: Vec<_> = found.iter().map(|d| d.rendered.as_str()).collect();
+                    wrong.insert(name.clone(), found.join("\n"));
+                }
+            }
+        }
+        for (agent, found) in &wrong {
+            if self.wrong.get(agent) != Some(found) {
+                tracing::warn!(
+                    agent,
+                    "its policy is no longer good on this host, and stays as it was:\n{found}"
+                );
+            }
+        }
+        self.wrong = wrong;
+        if changed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.put_in_force(changed, &[], busy, store_names)
+    }
+
     fn prepare(
         &self,
         sources: &[PolicySource],
@@ -243,7 +309,7 @@ impl Policies {
         let facts = HostFacts::new(move |path| learner.identify(path));
         let (mut prepared, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for source in sources {
-            match prepare(source, &facts, &mut warnings) {
+            match prepare(source, &facts, &self.learner, None, &mut warnings) {
                 Ok(one) => prepared.push(one),
                 Err(found) => errors.extend(found),
             }
@@ -329,13 +395,19 @@ impl Policies {
             });
             agents.insert(name, Arc::new(agent));
         }
+        let guarded = guarded_by(&agents);
+        self.guards
+            .extend(&guarded)
+            .map_err(|error| self.give_up(&error))?;
         let before = std::mem::replace(&mut self.agents, agents);
         if let Err(problem) = self.commit(generation, &slots, store_names) {
             self.agents = before;
+            self.guards.settle(guarded_by(&self.agents));
             let _ = store::write(&self.slots_file, &self.slots); // as they were
             let _ = self.maps.sweep(); // what stays behind is swept with the next generation
             return Err(problem);
         }
+        self.guards.settle(guarded);
         Ok(applied)
     }
 
@@ -449,14 +521,12 @@ impl Policies {
         let canary = AgentNames {
             slot: CANARY_AGENT,
             name: CANARY.to_owned(),
-            owner: "enforcer".to_owned(),
             audit: Audit::All,
             cells: Cells::default(),
         };
         let agents = self.agents.iter().map(|(name, agent)| AgentNames {
             slot: agent.slot,
             name: name.clone(),
-            owner: agent.policy.agent.owner.clone(),
             audit: agent.policy.agent.audit,
             cells: agent.cells.clone(),
         });
@@ -473,6 +543,15 @@ impl Policies {
     pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
         self.agents.get(name)
     }
+}
+
+/// What the policies of these agents name and nobody may change.
+fn guarded_by(agents: &BTreeMap<String, Arc<Agent>>) -> Guarded {
+    let mut all = Guarded::new();
+    for (file, value) in agents.values().flat_map(|agent| &agent.guarded) {
+        guarded::put(&mut all, *file, *value);
+    }
+    all
 }
 
 fn internal(message: String) -> Problem {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Ways round that no hook of a supported kernel closes.
-const OPEN: [(&str, &str); 3] = [
+const OPEN: [(&str, &str); 4] = [
     (
         "open-sendmmsg",
         "sendmmsg(2): of datagrams to one address the kernel asks about the first only, so that a source route given with a later one is not seen",
@@ -21,6 +21,10 @@ const OPEN: [(&str, &str); 3] = [
     (
         "open-fsopen",
         "fsopen(2): a network file system that the kernel has loaded may connect to its server before its mount is denied (needs root)",
+    ),
+    (
+        "open-personality",
+        "personality(READ_IMPLIES_EXEC): a process can have its heap made executable, about which the kernel asks nobody; what such code runs and reaches is judged all the same",
     ),
 ];
 

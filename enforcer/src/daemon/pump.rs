@@ -262,7 +262,6 @@ impl Pump {
                 time_ns: now,
                 place,
                 count,
-                sequences: None,
                 from_ns: self.accounted.until_ns,
                 until_ns: now,
             };
@@ -303,7 +302,7 @@ impl Pump {
     fn write(&mut self, mut records: Vec<Value>, stop: &AtomicBool) {
         loop {
             match self.log.append(&records) {
-                Ok(_) => return self.note_written(records.len()),
+                Ok(()) => return self.note_written(records.len()),
                 Err(LogError::Record { index, source }) => {
                     tracing::error!(%source, "a record cannot be written");
                     records[index] = self.lost_record();
@@ -328,7 +327,6 @@ impl Pump {
             time_ns: now,
             place: Place::Daemon,
             count: 1,
-            sequences: None,
             from_ns: now,
             until_ns: now,
         };

@@ -33,9 +33,21 @@ impl Learner {
     /// # Errors
     /// When there is no such file, or the kernel program does not answer (it is not attached).
     pub fn identify(&self, path: &Path) -> io::Result<(FileId, FileStamp)> {
+        self.ask(path, OFlags::empty())
+    }
+
+    /// Identity of the entry at `path`: of a symbolic link, the link's own.
+    ///
+    /// # Errors
+    /// As [`Learner::identify`].
+    pub fn identify_entry(&self, path: &Path) -> io::Result<FileId> {
+        self.ask(path, OFlags::NOFOLLOW).map(|(file, _)| file)
+    }
+
+    fn ask(&self, path: &Path, how: OFlags) -> io::Result<(FileId, FileStamp)> {
         // The descriptor holds the file, so that the call below cannot reach another one; with
         // O_PATH nothing is opened that could block or act.
-        let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | how, Mode::empty())?;
         let key = this_thread();
         let mut map = self
             .map

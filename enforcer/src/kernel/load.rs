@@ -32,7 +32,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("ENFORCER_BPF_OBJECT"));
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Every map that is pinned.
-pub const MAPS: [&str; 12] = [
+pub const MAPS: [&str; 14] = [
     "LABELS",
     "SESSIONS",
     "PENDING",
@@ -41,6 +41,8 @@ pub const MAPS: [&str; 12] = [
     "PORTS",
     "EXECUTABLES",
     "UNIX_PEERS",
+    "LIBRARIES",
+    "GUARDED",
     "DENIALS",
     "EVENTS",
     "COUNTERS",

@@ -4,12 +4,14 @@
 //! btf       where this kernel keeps the fields that the programs read
 //! load      programs loaded, attached and pinned; or taken over from an earlier daemon
 //! learn     what the kernel calls a file
+//! files     the host's libraries and the enforcer's own files
 //! tables    a compiled policy put into maps, and the generation swapped
 //! sessions  slots, pending enrolments, labels
 //! ring      events read
 //! ```
 
 pub mod btf;
+pub mod files;
 pub mod learn;
 pub mod load;
 pub mod ring;

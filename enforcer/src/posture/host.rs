@@ -195,17 +195,14 @@ impl Host {
 const BPFFS_CHECK: &str = "bpffs";
 
 /// Capabilities without which the daemon cannot work, by bit of `linux/capability.h`.
-const NEEDED_CAPABILITIES: [(u32, &str); 4] = [
-    (12, "CAP_NET_ADMIN"),
-    (21, "CAP_SYS_ADMIN"),
-    (38, "CAP_PERFMON"),
-    (39, "CAP_BPF"),
-];
+const NEEDED_CAPABILITIES: [(u32, &str); 3] =
+    [(21, "CAP_SYS_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
 
 /// Whether this kernel runs a security program even while the same processor is in another one.
 ///
-/// Kernels without that (it came to 6.1 by a backport) skip a program when the task that runs it was
-/// preempted by one that calls the same hook: that call would not be judged at all.
+/// Kernels without that skip a program when the task that runs it was preempted by one that calls the
+/// same hook: that call would not be judged at all. It came with "bpf: Remove prog->active check for
+/// bpf_lsm and bpf_iter" (6.2), which 6.1.54 has too.
 #[must_use]
 pub fn reentry() -> Check {
     static FOUND: OnceLock<bool> = OnceLock::new();

@@ -75,6 +75,8 @@ pub enum Object {
     UnixSocket(UnixPeer),
     /// [`Kind::Socket`].
     Socket(Socket),
+    /// [`Kind::Code`] and [`Kind::Write`].
+    File(FileAct),
     /// Every kind whose object is a number or two.
     Other(Other),
     /// [`Kind::Fork`], [`Kind::SessionStart`] and [`Kind::SessionEnd`]: the head says it all.
@@ -127,6 +129,60 @@ pub enum UnixPeer {
     Unnamed,
     /// The kernel program could not tell (`kernel-read-failed`, `address-not-judgeable`).
     Unknown,
+}
+
+/// A file that was to be mapped as code, or written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileAct {
+    /// Identity of the file; `None` = memory that no file stands behind.
+    pub file: Option<FileId>,
+    /// Its stamp then.
+    pub stamp: FileStamp,
+    /// In which way.
+    pub how: How,
+    /// Resolved path as the kernel gave it, where it could.
+    pub path: Option<Vec<u8>>,
+}
+
+/// What was to be done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Mapped as code.
+    Mapped,
+    /// Memory of no file made executable.
+    Anonymous,
+    /// A mapping made executable, or writable and executable at once.
+    Protected,
+    /// Opened for writing.
+    Opened,
+    /// Truncated by its path.
+    Truncated,
+    /// Made, removed or moved, or its owner or mode changed.
+    Entry,
+}
+
+impl How {
+    /// Every way, with its number in [`abi::File::how`] and its name in records.
+    const ALL: [(u16, Self, &'static str); 6] = [
+        (abi::FILE_MAPPED, Self::Mapped, "mapped"),
+        (abi::FILE_ANONYMOUS, Self::Anonymous, "anonymous"),
+        (abi::FILE_PROTECTED, Self::Protected, "protected"),
+        (abi::FILE_OPENED, Self::Opened, "opened"),
+        (abi::FILE_TRUNCATED, Self::Truncated, "truncated"),
+        (abi::FILE_ENTRY, Self::Entry, "entry"),
+    ];
+
+    fn from_number(number: u16) -> Option<Self> {
+        let known = Self::ALL.into_iter().find(|(known, ..)| *known == number);
+        known.map(|(_, how, _)| how)
+    }
+
+    /// Name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let known = Self::ALL.into_iter().find(|(_, how, _)| *how == self);
+        known.map_or("", |(.., name)| name) // never empty: `ALL` has every way
+    }
 }
 
 /// What has no object of its own.
@@ -206,7 +262,9 @@ impl Event {
             | Kind::Interface
             | Kind::SocketOption
             | Kind::Capability
+            | Kind::SetId
             | Kind::Guard => Object::Other(other(bytes)?),
+            Kind::Code | Kind::Write => Object::File(file(bytes)?),
             Kind::Fork | Kind::SessionStart | Kind::SessionEnd => {
                 bytes.exactly(size_of::<abi::Header>())?;
                 Object::Process
@@ -287,6 +345,24 @@ fn other(bytes: Bytes<'_>) -> Result<Other, DecodeError> {
     Ok(Other {
         target: (target != 0).then_some(target),
         detail: bytes.u32(offset_of!(abi::Other, detail))?,
+    })
+}
+
+fn file(bytes: Bytes<'_>) -> Result<FileAct, DecodeError> {
+    bytes.exactly(size_of::<abi::File>())?;
+    let how = bytes.u16(offset_of!(abi::File, how))?;
+    let length = usize::from(bytes.u16(offset_of!(abi::File, path_len))?);
+    let at = offset_of!(abi::File, path);
+    let path = bytes.counted("path_len", at, length, abi::PATH_LEN)?;
+    let file = file_id(bytes, offset_of!(abi::File, file))?;
+    Ok(FileAct {
+        file: (file != FileId::default()).then_some(file),
+        stamp: stamp(bytes, offset_of!(abi::File, stamp))?,
+        how: How::from_number(how).ok_or(DecodeError::Number {
+            field: "how",
+            value: how.into(),
+        })?,
+        path: (!path.is_empty()).then(|| path.to_vec()),
     })
 }
 

@@ -1,7 +1,7 @@
 //! The log's one writer: batches of records to append-only segments, durable when `append` returns.
 //!
 //! ```text
-//! batch -> canonical lines -> (next segment when full) -> one write -> one fdatasync -> Durable
+//! batch -> canonical lines -> (next segment when full) -> one write -> one fdatasync -> Ok
 //!                                                          any failure: back to the last durable
 //!                                                          line, the batch stays the caller's
 //! ```
@@ -23,14 +23,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::errno::Errno;
 use serde_json::Value;
 
 use super::canonical::{self, CanonicalError};
 pub use segment::Torn;
 
-/// Where the log is unless told otherwise.
-pub const DIRECTORY: &str = "/var/log/enforcer";
 /// Bytes at which the next segment is begun unless told otherwise.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 
@@ -55,19 +52,6 @@ struct Current {
     durable: u64,
     /// Whether bytes of a failed batch may still be behind the durable ones.
     dirty: bool,
-}
-
-/// Proof that a batch is on stable storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Durable {
-    /// Number of the segment.
-    pub segment: u64,
-    /// Offset of the batch's first byte.
-    pub offset: u64,
-    /// Bytes of the batch.
-    pub bytes: u64,
-    /// Records of the batch.
-    pub records: usize,
 }
 
 /// Why the log cannot be opened or written. Nothing of the batch was kept.
@@ -121,23 +105,6 @@ pub enum LogError {
     },
 }
 
-impl LogError {
-    /// Whether the disk or the quota is full: the same batch can succeed later.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Directory { source, .. } | Self::Segment { source, .. } => {
-                let full = [Errno::ENOSPC as i32, Errno::EDQUOT as i32];
-                source.raw_os_error().is_some_and(|e| full.contains(&e))
-            }
-            Self::NotADirectory { .. }
-            | Self::WritableByOthers { .. }
-            | Self::Busy { .. }
-            | Self::Record { .. } => false,
-        }
-    }
-}
-
 impl Log {
     /// Opens the log in `directory`, which is made when it is not there, and goes on where the last
     /// writer stopped. A torn last line is moved aside and told: the caller records it.
@@ -166,20 +133,13 @@ impl Log {
     /// # Errors
     /// When a record has no canonical form, or the batch cannot be written and synced. The batch is
     /// still the caller's, who may try it again.
-    pub fn append(&mut self, batch: &[Value]) -> Result<Durable, LogError> {
+    pub fn append(&mut self, batch: &[Value]) -> Result<(), LogError> {
         self.encode(batch)?;
         self.current.repair()?;
         if self.must_rotate() {
             self.current = Current::create(&self.directory, &self.handle, self.current.number + 1)?;
         }
-        let offset = self.current.durable;
-        self.current.write(&self.lines)?;
-        Ok(Durable {
-            segment: self.current.number,
-            offset,
-            bytes: self.current.durable - offset,
-            records: batch.len(),
-        })
+        self.current.write(&self.lines)
     }
 
     /// The segment that is written to.

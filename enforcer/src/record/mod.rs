@@ -28,7 +28,7 @@ mod tests;
 
 pub use event::{DecodeError, Event};
 pub use lineage::Lineage;
-pub use log::{Durable, Log, LogError, Torn};
+pub use log::{Log, LogError, Torn};
 pub use ocsf::{
     By, Context, DaemonChange, EVENT_CODES, Host, Lifecycle, Loss, Place, PolicyChange,
     PolicyOutcome, Recorder, SessionFacts, daemon, loss, policy, torn,

@@ -25,10 +25,11 @@
 //! | `level` | interpreter level |
 //! | `detail` | the number that the hook was given: signal, bpf(2) command, ptrace access mode... |
 //! | `file_ctime`, `file_size` | stamp of the file, where OCSF's types cannot hold it |
+//! | `how`, `target_path`, `target_file` | what was to be done with a file, its path and its identity |
 //! | `unix_kind` | how a unix socket is named: `path`, `abstract`, `unnamed`, `unknown` |
 //! | `socket_family`, `socket_type`, `socket_protocol` | numbers of `socket(2)` |
 //! | `programs`, `posture` | what the kernel enforces at the daemon's start or stop |
-//! | `place`, `first_sequence`, `last_sequence` | where events were lost, and which they may be |
+//! | `place` | where events were lost |
 //! | `segment`, `set_aside`, `offset`, `bytes`, `sha256` | a torn last line of the log |
 //!
 //! Paths, arguments and socket names are in the escaped form of [`super::text`].
@@ -218,6 +219,7 @@ impl Recorder {
             Object::Endpoint(endpoint) => network_activity::endpoint(&scene, *endpoint),
             Object::UnixSocket(peer) => network_activity::unix(&scene, peer),
             Object::Socket(socket) => network_activity::socket(&scene, *socket),
+            Object::File(act) => process_activity::file_act(&scene, act),
             Object::Other(other) => process_activity::other(&scene, *other),
             Object::Process => {
                 let record = of_process(&scene);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
+    fs::File,
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     thread,
@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 use super::{PAUSE, counter_of};
-use crate::cli::json;
+use crate::{cli::json, record::segments_in};
 
 /// How long the log may stay as it is while something is missing: a batch is written whole, and takes its time on an
 /// emulated processor.
@@ -191,18 +191,8 @@ fn read_from(segment: &Path, position: u64) -> String {
 
 /// The segments in these folders, in their order.
 fn segments(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let mut segments = Vec::new();
-    for folder in folders {
-        let entries = fs::read_dir(folder).expect("the log's folder is read");
-        let mut found: Vec<PathBuf> = entries
-            .map(|entry| entry.expect("the log's folder is read").path())
-            .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
-            .collect();
-        // Their names end in their number, of fixed width; what is before it follows the clock.
-        found.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
-        segments.append(&mut found);
-    }
-    segments
+    let segments = folders.iter().map(|folder| segments_in(folder));
+    segments.flatten().collect()
 }
 
 /// The log's lines in this folder, in their order.
@@ -211,7 +201,7 @@ fn segments(folders: &[PathBuf]) -> Vec<PathBuf> {
 /// When the folder cannot be read.
 #[must_use]
 pub fn lines(folder: &Path) -> Vec<String> {
-    let segments = segments(&[folder.to_owned()]);
+    let segments = segments_in(folder);
     let texts = segments.iter().map(|segment| read_from(segment, 0));
     let lines = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
     lines.collect()

@@ -98,16 +98,21 @@ fn text_from(path: &Path, begin: u64) -> io::Result<(u64, String)> {
     Ok((begin, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The files of the log.
+/// The segments of the daemon's log, in their order.
 pub(super) fn segments() -> Vec<PathBuf> {
-    let entries = fs::read_dir(FOLDER).expect("the log is there");
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "jsonl")
-        })
-        .collect()
+    segments_in(Path::new(FOLDER))
+}
+
+/// The segments in the folder of a log, in their order.
+pub(crate) fn segments_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the log's folder is read");
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the log's folder is read").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .collect();
+    // Their names end in their number, of fixed width; what is before it follows the clock.
+    found.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
+    found
 }
 
 /// The records that these filter options of `enforcer log show` leave, as they are now.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, quoted},
     key::Table,
-    model::{Agent, Audit, Launch, Mode, OnAuditFailure},
+    model::{Agent, Audit, Launch, Libraries, Mode, OnAuditFailure},
     source::Spanned,
 };
 
@@ -37,6 +37,12 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
         OnAuditFailure::NAMES,
         OnAuditFailure::Deny,
     );
+    let libraries = option(log, &fields, "libraries", Libraries::NAMES, Libraries::Host);
+    let switch = |name| Spanned {
+        value: fields.boolean(name).unwrap_or(false),
+        span: fields.key_span(name).unwrap_or(fields.span),
+    };
+    let (jit, set_id, secure_exec) = (switch("jit"), switch("set_id"), switch("secure_exec"));
     let launch = fields.table("enrol").and_then(|raw| enrol(log, text, raw));
     let owner = filled(log, &fields, "owner");
     let purpose = filled(log, &fields, "purpose");
@@ -48,6 +54,10 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
         mode: mode?,
         audit: audit?,
         on_audit_failure: on_audit_failure?,
+        libraries: libraries?,
+        jit: jit.value,
+        set_id,
+        secure_exec: secure_exec.value,
         launch,
     })
 }

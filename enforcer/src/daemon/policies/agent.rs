@@ -2,14 +2,15 @@
 #![forbid(unsafe_code)]
 
 use enforcer_common::label::{
-    AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams,
+    AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_HOST_LIBRARIES, AGENT_JIT,
+    AGENT_PRESENT, AGENT_SECURE_EXEC, AGENT_SET_ID, AgentParams,
 };
-use enforcer_policy::{Audit, Cells, Mode, OnAuditFailure, Policy};
+use enforcer_policy::{Audit, Cells, Libraries, Mode, OnAuditFailure, Policy};
 
-use super::prepare::Prepared;
+use super::{looks::Looks, prepare::Prepared};
 use crate::{
     control::api::{PolicyFacts, PolicySource},
-    daemon::clock,
+    daemon::{clock, guarded::Guarded},
 };
 
 /// An agent in force.
@@ -21,6 +22,8 @@ pub struct Agent {
     pub(super) source: PolicySource,
     pub(super) policy: Policy,
     pub(super) cells: Cells,
+    pub(super) looks: Looks,
+    pub(super) guarded: Guarded,
     counts: Counts,
 }
 
@@ -39,6 +42,8 @@ impl Agent {
             policy,
             tables: built,
             fingerprint,
+            looks,
+            guarded,
         } = from;
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         Self {
@@ -47,6 +52,8 @@ impl Agent {
             fingerprint,
             source,
             policy,
+            looks,
+            guarded,
             counts: Counts {
                 executables: number(built.executables.len()),
                 destinations: number(built.addresses.len()),
@@ -123,6 +130,18 @@ fn params_of(policy: &Policy, tables: u32, generation: u32) -> AgentParams {
     };
     if policy.agent.audit == Audit::All {
         flags |= AGENT_AUDIT_ALL;
+    }
+    if policy.agent.libraries == Libraries::Host {
+        flags |= AGENT_HOST_LIBRARIES;
+    }
+    for (is_on, flag) in [
+        (policy.agent.jit, AGENT_JIT),
+        (policy.agent.set_id.value, AGENT_SET_ID),
+        (policy.agent.secure_exec, AGENT_SECURE_EXEC),
+    ] {
+        if is_on {
+            flags |= flag;
+        }
     }
     match policy.agent.on_audit_failure {
         OnAuditFailure::Deny => flags |= AGENT_AUDIT_OR_DENY,

@@ -9,13 +9,18 @@ use std::{
 
 use enforcer_policy::{Policy, Tables, check, compile};
 
-use super::CANARY;
+use super::{
+    CANARY,
+    looks::{Looking, Looks},
+};
 use crate::{
     control::{
         api::{Diagnostic, ErrorCode, PolicySource, Problem},
         sources::{policy_files, read_policy},
     },
+    daemon::guarded::{self, Guarded},
     facts::HostFacts,
+    kernel::learn::Learner,
 };
 
 /// A policy that was found good, with its tables.
@@ -24,6 +29,8 @@ pub struct Prepared {
     pub(super) policy: Policy,
     pub(super) tables: Tables,
     pub(super) fingerprint: u64,
+    pub(super) looks: Looks,
+    pub(super) guarded: Guarded,
 }
 
 impl Prepared {
@@ -33,13 +40,21 @@ impl Prepared {
     }
 }
 
-/// Parses, checks and compiles one policy; warnings are added to `warnings`.
+/// Parses, checks and compiles one policy; warnings are added to `warnings`. `before` are the looks
+/// of the same policy in force, when it is looked at again without being applied.
 pub fn prepare(
     source: &PolicySource,
-    facts: &HostFacts,
+    host: &HostFacts,
+    learner: &Learner,
+    before: Option<&Looks>,
     warnings: &mut Vec<Diagnostic>,
 ) -> Result<Prepared, Vec<Diagnostic>> {
     let parsed = source.parse().map_err(|found| Diagnostic::list(&found))?;
+    let mut guarded = Guarded::new();
+    let facts = Looking::new(&parsed.policy, host, before, |place| {
+        guarded::add(learner, place, &mut guarded)
+    });
+    let facts = &facts;
     let checked = check(&parsed, facts);
     warnings.extend(Diagnostic::list(&parsed.warnings));
     warnings.extend(Diagnostic::list(&checked.warnings));
@@ -48,11 +63,14 @@ pub fn prepare(
     }
     let tables = compile(&parsed.policy, facts).map_err(|found| Diagnostic::list(&found))?;
     let fingerprint = fingerprint(&tables);
+    let looks = facts.keep(&parsed.policy);
     Ok(Prepared {
         source: source.clone(),
         policy: parsed.policy,
         tables,
         fingerprint,
+        looks,
+        guarded,
     })
 }
 

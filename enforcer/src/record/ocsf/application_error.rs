@@ -56,8 +56,6 @@ pub struct Loss {
     pub place: Place,
     /// How many events: exact.
     pub count: u64,
-    /// The first and the last sequence number that may be among them, where known.
-    pub sequences: Option<(u64, u64)>,
     /// Earliest moment of the loss, `CLOCK_BOOTTIME` in nanoseconds.
     pub from_ns: u64,
     /// Latest moment of the loss, `CLOCK_BOOTTIME` in nanoseconds.
@@ -75,16 +73,6 @@ pub fn loss(host: &Host, loss: &Loss) -> Value {
         .with("message", format!("{count} events lost: {place}"))
         .with("status_detail", place)
         .unmapped("place", place)
-        .unmapped(
-            "first_sequence",
-            loss.sequences
-                .map_or(Value::Null, |(first, _)| integer(first)),
-        )
-        .unmapped(
-            "last_sequence",
-            loss.sequences
-                .map_or(Value::Null, |(_, last)| integer(last)),
-        )
         .finish()
 }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::record::{
     canonical::MAX_INTEGER,
-    event::{Executable, Other},
+    event::{Executable, FileAct, Other},
     lineage::cmd_line,
     names::file_uid,
     text::escaped,
@@ -38,7 +38,7 @@ pub(super) fn exec(scene: &Scene<'_>, executable: &Executable, sha256: Option<&s
         .with("process", target(scene, executable, path, uid, sha256))
         .unmapped("level", executable.level)
         .unmapped("argc", executable.argc);
-    incomplete(stamp(draft, executable), executable)
+    incomplete(stamp(draft, executable.stamp), executable)
         .unmapped("claimed_argv", claimed_argv(executable))
         .finish()
 }
@@ -82,6 +82,24 @@ pub(super) fn other(scene: &Scene<'_>, other: Other) -> Value {
         .finish()
 }
 
+/// The record of mapping a file as code, or writing to one. `process` is the one that tried: the
+/// file is not what it runs.
+pub(super) fn file_act(scene: &Scene<'_>, act: &FileAct) -> Value {
+    let path = act.path.as_deref().map(escaped);
+    let uid = act.file.and_then(file_uid);
+    let object = path.as_deref().or(uid.as_deref()).unwrap_or("of memory");
+    let draft = scene
+        .draft(CLASS, OTHER, object)
+        .with(
+            "process",
+            json!({ "pid": scene.head.tgid, "uid": scene.process_uid() }),
+        )
+        .unmapped("how", act.how.name())
+        .unmapped("target_path", path)
+        .unmapped("target_file", uid);
+    stamp(draft, act.stamp).finish()
+}
+
 fn target(
     scene: &Scene<'_>,
     executable: &Executable,
@@ -107,8 +125,7 @@ fn target(
 
 /// `i_ctime` has no attribute (`modified_time` is another clock); a sparse file's size can be more
 /// than an integer of JSON. A file that could not be read has no stamp.
-fn stamp(draft: Draft, executable: &Executable) -> Draft {
-    let stamp = executable.stamp;
+fn stamp(draft: Draft, stamp: FileStamp) -> Draft {
     if stamp == FileStamp::default() {
         return draft;
     }

@@ -46,13 +46,42 @@ fn samples(head: impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
         samples.push(bytes_of(&head(kind)));
     }
     samples.extend(others(&head));
+    samples.extend(files(&head));
     samples
+}
+
+fn files(head: &impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
+    let sample = |kind, how, path: &[u8], known: bool| {
+        let mut event = abi::File {
+            header: head(kind),
+            file: FileId::default(),
+            stamp: FileStamp::default(),
+            how,
+            path_len: u16::try_from(path.len()).unwrap(),
+            pad: 0,
+            path: [0; abi::PATH_LEN],
+        };
+        event.path[..path.len()].copy_from_slice(path);
+        if known {
+            event.file.inode = u64::MAX;
+            event.stamp.size = u64::MAX;
+        }
+        bytes_of(&event)
+    };
+    vec![
+        sample(Kind::Code, abi::FILE_MAPPED, b"/opt/a/\xff.so", true),
+        sample(Kind::Code, abi::FILE_ANONYMOUS, b"", false),
+        sample(Kind::Code, abi::FILE_PROTECTED, b"", false),
+        sample(Kind::Write, abi::FILE_OPENED, b"/proc/sys/kernel/x", true),
+        sample(Kind::Write, abi::FILE_TRUNCATED, b"", true),
+    ]
 }
 
 fn others(head: &impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
     let kinds = Kind::ALL.iter().filter(|kind| {
         (Kind::Trace as u8..=Kind::Interface as u8).contains(&(**kind as u8))
-            || **kind as u8 > Kind::Listen as u8
+            || (Kind::SocketOption as u8..=Kind::Guard as u8).contains(&(**kind as u8))
+            || **kind == Kind::SetId
     });
     let mut samples = Vec::new();
     for kind in kinds {
@@ -225,19 +254,16 @@ fn told_by_the_daemon() -> Vec<Value> {
             Place::Daemon,
             Place::Log,
         ] {
-            records.extend([None, Some((5, 9))].map(|sequences| {
-                loss(
-                    &host,
-                    &Loss {
-                        time_ns: 9,
-                        place,
-                        count: 5,
-                        sequences,
-                        from_ns: 1,
-                        until_ns: 8,
-                    },
-                )
-            }));
+            records.push(loss(
+                &host,
+                &Loss {
+                    time_ns: 9,
+                    place,
+                    count: 5,
+                    from_ns: 1,
+                    until_ns: 8,
+                },
+            ));
         }
         let aside = Torn {
             segment: "/var/log/enforcer/a.jsonl".into(),

@@ -1,0 +1,147 @@
+//! Files opened for writing: code that the session may run, the kernel's own controls, whole disks,
+//! and what belongs to the enforcer.
+//!
+//! A program or library is judged by its content at one time. Who could write to it afterwards would
+//! have other code run under its name, so inside a session nobody does.
+
+use aya_ebpf::{macros::lsm, programs::LsmContext};
+use enforcer_common::event::{FILE_OPENED, FILE_TRUNCATED, Kind, PATH_LEN};
+
+use super::guard;
+use crate::{
+    decide,
+    emit::{Act, GO_ON, conclude_file},
+    kernel::{
+        DENTRY_INODE, DENTRY_NAME, DENTRY_PARENT, FILE_DENTRY, FILE_INODE, FILE_MODE, INODE_MODE,
+        INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of, path_of,
+    },
+    label::Acting,
+};
+
+/// `FMODE_WRITE` of `linux/fs.h`.
+const FMODE_WRITE: u32 = 2;
+/// `S_IFMT` and `S_IFBLK` of `linux/stat.h`.
+const TYPE: u16 = 0o170_000;
+const BLOCK: u16 = 0o060_000;
+/// `PROC_SUPER_MAGIC` of `linux/magic.h`.
+const PROC: u64 = 0x9fa0;
+/// Folders deep that a file of procfs can lie: `/proc/PID/task/TID/net/...`, `/proc/sys/...`.
+const PROC_DEPTH: u32 = 10;
+
+/// Whether every file of a file system is a control of the kernel's: `linux/magic.h`.
+#[inline(always)]
+const fn is_kernels(magic: u64) -> bool {
+    matches!(
+        magic,
+        0x6265_6572 // sysfs
+            | 0x6462_6720 // debugfs
+            | 0x7472_6163 // tracefs
+            | 0x7363_6673 // securityfs
+            | 0x6367_7270 // cgroup2
+            | 0x0027_e0eb // cgroup
+            | 0x6265_6570 // configfs
+            | 0xde5e_81e4 // efivarfs
+            | 0x4249_4e4d // binfmt_misc
+            | 0xcafe_4a11 // bpf
+            | 0xf97c_ff8c // selinuxfs
+    )
+}
+
+/// `file_open(file)`: after the permission checks, before the caller has a descriptor.
+#[lsm(hook = "file_open")]
+pub fn file_open(ctx: LsmContext) -> i32 {
+    let file = Ptr::new(ctx.arg(0));
+    if file.load::<u32>(&FILE_MODE) & FMODE_WRITE == 0 {
+        return GO_ON;
+    }
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let dentry = file.follow(&FILE_DENTRY);
+    let guarded = guard::changed(&acting, dentry);
+    if guarded != GO_ON {
+        return guarded;
+    }
+    let inode = file.follow(&FILE_INODE);
+    let found = file_of(inode);
+    let finding = match control_of(inode, dentry) {
+        Control::Kernel => decide::never(&acting),
+        Control::Memory => decide::executable_memory(&acting),
+        Control::None => decide::written(&acting, &found.0),
+    };
+    let act = Act {
+        kind: Kind::Write,
+        how: FILE_OPENED,
+        file: found,
+    };
+    conclude_file(&acting, finding, &act, |buffer| {
+        path_of(file, buffer, PATH_LEN as u32).map_or(0, |length| (length - 1) as u16)
+    })
+}
+
+/// What writing to a file controls beside its content.
+#[derive(Clone, Copy)]
+enum Control {
+    None,
+    /// The kernel, or a whole disk.
+    Kernel,
+    /// A process's memory, protected or not: `/proc/PID/mem`.
+    Memory,
+}
+
+#[inline(always)]
+fn control_of(inode: Ptr, dentry: Ptr) -> Control {
+    if inode.load::<u16>(&INODE_MODE) & TYPE == BLOCK {
+        return Control::Kernel;
+    }
+    let magic: u64 = inode.follow(&INODE_SUPER).load(&SUPER_MAGIC);
+    if is_kernels(magic) {
+        return Control::Kernel;
+    }
+    if magic == PROC {
+        return control_in_proc(dentry);
+    }
+    Control::None
+}
+
+/// In procfs a process's files are below its number; everything else is the kernel's.
+#[inline(always)]
+fn control_in_proc(leaf: Ptr) -> Control {
+    let name: Option<[u8; 4]> = leaf.follow(&DENTRY_NAME).copy();
+    if name == Some(*b"mem\0") {
+        return Control::Memory;
+    }
+    let mut at = leaf;
+    for _ in 0..PROC_DEPTH {
+        let parent = at.follow(&DENTRY_PARENT);
+        if parent.follow(&DENTRY_PARENT).address() == parent.address() {
+            return match at.follow(&DENTRY_NAME).copy::<u8>() {
+                Some(b'0'..=b'9') => Control::None,
+                Some(_) | None => Control::Kernel,
+            };
+        }
+        at = parent;
+    }
+    Control::Kernel
+}
+
+/// `path_truncate(path)`: truncate(2), which opens nothing.
+#[lsm(hook = "path_truncate")]
+pub fn path_truncate(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let dentry = Ptr::new(ctx.arg(0)).follow(&PATH_DENTRY);
+    let guarded = guard::changed(&acting, dentry);
+    if guarded != GO_ON {
+        return guarded;
+    }
+    let found = file_of(dentry.follow(&DENTRY_INODE));
+    let finding = decide::written(&acting, &found.0);
+    let act = Act {
+        kind: Kind::Write,
+        how: FILE_TRUNCATED,
+        file: found,
+    };
+    conclude_file(&acting, finding, &act, |_| 0)
+}

@@ -1,0 +1,199 @@
+//! What no session changes, told to the kernel: the enforcer's own files, and what is trusted as code
+//! because of where it stands.
+//!
+//! The enforcer's own are its folders of configuration, state, log and run time with everything
+//! below, its binary, and its service's unit. Trusted for their place are the files that policies
+//! name where only root can put files ([`super::places`]), and everything below the folders of the
+//! host's libraries. The folders and links on the way to each are guarded against being moved.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use enforcer_common::{
+    maps::{GUARDED_LISTED, GUARDED_OWN, GUARDED_TREE, GUARDED_WAY, MAX_GUARDED},
+    object::FileId,
+};
+
+use super::{libraries, places::Place};
+use crate::{
+    config::DaemonConfig,
+    kernel::{KernelError, files::GuardTable, learn::Learner, load::Pins},
+};
+
+/// Where the service's unit and its like may be.
+const UNITS: [&str; 4] = [
+    "/usr/lib/systemd/system/enforcer.service",
+    "/etc/systemd/system/enforcer.service",
+    "/etc/systemd/system/enforcer.service.d/",
+    "/usr/lib/sysusers.d/enforcer.conf",
+];
+
+/// Files that no session changes: `GUARDED_*` by identity.
+pub type Guarded = BTreeMap<FileId, u32>;
+
+/// The kernel's table, and what it is made of.
+pub struct Guards {
+    table: GuardTable,
+    learner: Arc<Learner>,
+    /// The enforcer's own, and the folders of libraries.
+    own: Guarded,
+    /// Of the policies in force.
+    listed: Guarded,
+}
+
+impl Guards {
+    /// Over the kernel's table, which may hold what an earlier daemon guarded.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn open(pins: &Pins, learner: Arc<Learner>) -> Result<Self, KernelError> {
+        Ok(Self {
+            table: GuardTable::guarded(pins)?,
+            learner,
+            own: Guarded::new(),
+            listed: Guarded::new(),
+        })
+    }
+
+    /// Guards the enforcer's own, whose folders are all there by now.
+    ///
+    /// # Errors
+    /// When the kernel does not tell an identity or refuses an entry.
+    pub fn guard_own(&mut self, config: &DaemonConfig) -> io::Result<()> {
+        let folders = [
+            &config.config_dir,
+            &config.state_dir,
+            &config.log_dir,
+            &config.run_dir(),
+        ];
+        let mut own: Vec<PathBuf> = folders.into_iter().cloned().collect();
+        own.extend(UNITS.map(PathBuf::from));
+        own.extend(std::env::current_exe().ok());
+        let mut guarded = Guarded::new();
+        for path in libraries::FOLDERS {
+            if let Ok(place) = Place::of(&format!("{path}/")) {
+                add(&self.learner, &place, &mut guarded)?;
+            }
+        }
+        for path in &own {
+            let Some(place) = path.to_str().and_then(|path| Place::of(path).ok()) else {
+                continue; // it is not there
+            };
+            add(&self.learner, &place, &mut guarded)?;
+            for end in place.ends {
+                put(
+                    &mut guarded,
+                    self.learner.identify_entry(&end)?,
+                    GUARDED_OWN,
+                );
+            }
+        }
+        self.own = guarded;
+        let wanted = self.with(&self.listed);
+        self.table.hold(&wanted).map_err(io::Error::other)
+    }
+
+    /// Guards what policies name that are about to come into force, beside what is guarded already.
+    ///
+    /// # Errors
+    /// When there is more than the table holds, or the kernel refuses an entry. What was guarded
+    /// before still is.
+    pub fn extend(&mut self, listed: &Guarded) -> Result<(), KernelError> {
+        let mut wanted = self.with(listed);
+        for (file, value) in &self.listed {
+            put(&mut wanted, *file, *value);
+        }
+        if wanted.len() > MAX_GUARDED as usize {
+            return Err(KernelError::Full {
+                what: "guarded file",
+                limit: MAX_GUARDED,
+            });
+        }
+        self.table.hold(&wanted)
+    }
+
+    /// Guards what the policies in force name, and no more.
+    pub fn settle(&mut self, listed: Guarded) {
+        self.listed = listed;
+        let wanted = self.with(&self.listed);
+        if let Err(error) = self.table.hold(&wanted) {
+            // All of it was let in by `extend`: what stays behind is guarded without need.
+            tracing::warn!(%error, "more files are guarded than need be");
+        }
+    }
+
+    fn with(&self, listed: &Guarded) -> Guarded {
+        let mut all = self.own.clone();
+        for (file, value) in listed {
+            put(&mut all, *file, *value);
+        }
+        all
+    }
+}
+
+/// Adds what a place has to be guarded for, by the identities that `learner` tells.
+///
+/// # Errors
+/// When the kernel does not tell an identity.
+pub fn add(learner: &Learner, place: &Place, guarded: &mut Guarded) -> io::Result<()> {
+    let kinds = [
+        (&place.way, GUARDED_WAY),
+        (&place.ends, GUARDED_LISTED),
+        (&place.trees, GUARDED_TREE),
+    ];
+    for (paths, value) in kinds {
+        for path in paths {
+            put(guarded, learner.identify_entry(path)?, value);
+        }
+    }
+    Ok(())
+}
+
+/// Adds one file; what guards more wins.
+pub fn put(guarded: &mut Guarded, file: FileId, value: u32) {
+    match guarded.entry(file) {
+        Entry::Vacant(entry) => {
+            entry.insert(value);
+        }
+        Entry::Occupied(mut entry) if rank(*entry.get()) < rank(value) => {
+            entry.insert(value);
+        }
+        Entry::Occupied(_) => {}
+    }
+}
+
+const fn rank(value: u32) -> u32 {
+    match value {
+        GUARDED_WAY => 1,
+        GUARDED_LISTED => 2,
+        GUARDED_TREE => 3,
+        _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_guards_more_wins() {
+        let mut guarded = Guarded::new();
+        let file = FileId::default();
+        for (value, known) in [
+            (GUARDED_WAY, GUARDED_WAY),
+            (GUARDED_TREE, GUARDED_TREE),
+            (GUARDED_LISTED, GUARDED_TREE),
+            (GUARDED_OWN, GUARDED_OWN),
+            (GUARDED_TREE, GUARDED_OWN),
+        ] {
+            put(&mut guarded, file, value);
+            assert_eq!(guarded[&file], known);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What a policy's paths were found to lead to, and which of them may be looked at again by itself.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
+
+use enforcer_policy::{Facts, PathFact, Policy};
+
+use crate::{daemon::places::Place, facts::HostFacts};
+
+/// What was found at each path of a policy when its tables were made.
+#[derive(Debug, Default)]
+pub struct Looks {
+    paths: BTreeMap<String, Arc<PathFact>>,
+    digests: BTreeMap<String, [u8; 32]>,
+}
+
+/// The host's files for one policy: as they are now where only an administrator can have changed
+/// them, and else as they were.
+pub struct Looking<'a> {
+    host: &'a HostFacts,
+    before: Option<&'a Looks>,
+    /// Paths that are looked at again.
+    fresh: BTreeSet<String>,
+}
+
+impl<'a> Looking<'a> {
+    /// At an apply (`before` is `None`) everything is looked at. `guard` is given each place that is
+    /// to be guarded so that it may be looked at again; one that cannot be guarded will not be.
+    pub fn new(
+        policy: &Policy,
+        host: &'a HostFacts,
+        before: Option<&'a Looks>,
+        mut guard: impl FnMut(&Place) -> io::Result<()>,
+    ) -> Self {
+        let mut fresh = BTreeSet::new();
+        for path in policy.paths() {
+            let is_roots = Place::of(path).is_ok_and(|place| {
+                // Guarded or not, what stands open was not an administrator's word.
+                !place.is_open && guard(&place).is_ok()
+            });
+            // A path that led nowhere was guarded by nobody.
+            let was_there = before.is_none_or(|looks| looks.was_there(path));
+            if is_roots && was_there {
+                fresh.insert(path.to_owned());
+            }
+        }
+        Self {
+            host,
+            before,
+            fresh,
+        }
+    }
+
+    /// Keeps what was found.
+    pub fn keep(&self, policy: &Policy) -> Looks {
+        let paths = policy
+            .paths()
+            .into_iter()
+            .map(|path| (path.to_owned(), self.at(path)))
+            .collect();
+        let digests = policy.paths().into_iter().filter_map(|path| {
+            let digest = self
+                .host
+                .known_digest(path)
+                .or_else(|| self.before?.digests.get(path).copied());
+            Some((path.to_owned(), digest?))
+        });
+        Looks {
+            paths,
+            digests: digests.collect(),
+        }
+    }
+
+    fn at(&self, path: &str) -> Arc<PathFact> {
+        let kept = self.before.and_then(|looks| looks.paths.get(path));
+        match kept {
+            Some(kept) if !self.fresh.contains(path) => kept.clone(),
+            Some(_) | None => self.host.at(path),
+        }
+    }
+}
+
+impl Looks {
+    fn was_there(&self, path: &str) -> bool {
+        let kept = self.paths.get(path);
+        kept.is_some_and(|fact| !matches!(**fact, PathFact::Missing | PathFact::Unreadable(_)))
+    }
+}
+
+impl Facts for Looking<'_> {
+    fn path(&self, path: &str) -> PathFact {
+        (*self.at(path)).clone()
+    }
+
+    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
+        let kept = self.before.and_then(|looks| looks.digests.get(path));
+        match kept {
+            Some(kept) if !self.fresh.contains(path) => Ok(*kept),
+            Some(_) | None => self.host.sha256(path),
+        }
+    }
+
+    fn writable_directory(&self, path: &str) -> Option<String> {
+        self.host.writable_directory(path)
+    }
+}
