@@ -79,6 +79,43 @@ pub struct Pending {
     pub pad: u32,
 }
 
+/// [`Session::agent`] of a session that is kept for the next enrolment by slice or entry.
+pub const NO_AGENT: u32 = u32::MAX;
+/// Longest name of a slice, with its NUL.
+pub const SLICE_LEN: usize = 64;
+/// Longest file name of an entry, with its NUL.
+pub const ENTRY_LEN: usize = 40;
+/// [`EntryKey::uid`]: whatever the user.
+pub const ANY_USER: u32 = u32::MAX;
+
+/// A session that is kept for the next enrolment by slice or entry: the kernel programs cannot wait
+/// for the daemon to make one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// Id of the session.
+    pub session: u64,
+    /// Index of the session in the session table.
+    pub slot: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+}
+
+/// A file whose execution enrols: by the folder it stands in and its name there, so that an upgraded
+/// file enrols from its first execution on, before anybody has looked at it again.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryKey {
+    /// The folder.
+    pub folder: FileId,
+    /// Real user id, or [`ANY_USER`].
+    pub uid: u32,
+    /// Explicit padding, always 0.
+    pub pad: u32,
+    /// The name, filled up with NUL.
+    pub name: [u8; ENTRY_LEN],
+}
+
 /// [`AgentParams::flags`]: the agent is in the policy in force.
 pub const AGENT_PRESENT: u32 = 1;
 /// [`AgentParams::flags`]: denials are enforced; without it they are only reported (monitor mode).

@@ -9,6 +9,9 @@
 //! | `ADDRESSES`, `PORTS`, `EXECUTABLES`, `UNIX_PEERS` | daemon | the policy is refused before anything is applied | no table: denied, `table-missing`; no entry: denied, `not-listed` |
 //! | `DENIALS`, `EVENTS` | kernel programs | counted; where the agent says so, denied and counted (`audit-denied`) | - |
 //! | `COUNTERS` | kernel programs | cannot be: an array | cannot be |
+//! | `SPARES` | daemon; taken by kernel programs | the daemon keeps fewer | the exec that was to be enrolled is denied, counted (`enrolments-denied`) |
+//! | `NOBODY` | nobody | cannot be: one entry | cannot be |
+//! | `SLICES`, `SLICE_LEVELS`, `ENTRIES` | daemon | the policy is refused before anything is applied | the process is not enrolled |
 //! | `LIBRARIES` | daemon | the library is left out: denied, `not-listed`; the log says which | denied, `not-listed` |
 //! | `GUARDED` | daemon | the policy is refused before anything is applied | the file is nobody's: a session may change it |
 //! | `LEARN` | daemon, kernel programs | the daemon cannot learn a file: the policy is refused | the daemon's call was not its own: ignored |
@@ -31,6 +34,12 @@ pub const MAX_PORTS: u32 = 65_536;
 pub const MAX_EXECUTABLES: u32 = 16_384;
 /// Unix peers in one agent's tables.
 pub const MAX_UNIX_PEERS: u32 = 4_096;
+/// Sessions kept for enrolment by slice or entry.
+pub const MAX_SPARES: u32 = 256;
+/// Slices that enrol, and files that do: each belongs to one agent.
+pub const MAX_ENROLLING: u32 = 2 * MAX_AGENTS;
+/// Levels of control groups below the root at which a slice can be.
+pub const SLICE_DEPTH: u32 = 8;
 /// Libraries of the host.
 pub const MAX_LIBRARIES: u32 = 16_384;
 /// Files and folders that no session changes.
@@ -67,16 +76,19 @@ pub enum Counter {
     ForksDenied = 3,
     /// Actions denied because they could not be reported.
     AuditDenied = 4,
+    /// Executions denied because no session was kept for the enrolment that they were to begin.
+    EnrolmentsDenied = 5,
 }
 
 impl Counter {
     /// Every counter, in the order of its index.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Sequence,
         Self::DenialsDropped,
         Self::EventsDropped,
         Self::ForksDenied,
         Self::AuditDenied,
+        Self::EnrolmentsDenied,
     ];
 
     /// Name in `enforcer status`.
@@ -88,6 +100,7 @@ impl Counter {
             Self::EventsDropped => "events-dropped",
             Self::ForksDenied => "forks-denied",
             Self::AuditDenied => "audit-denied",
+            Self::EnrolmentsDenied => "enrolments-denied",
         }
     }
 }

@@ -3,7 +3,7 @@
 use aya::Pod;
 
 use crate::{
-    label::{AgentParams, Label, Pending, Session},
+    label::{AgentParams, EntryKey, Label, Pending, Session, Spare},
     object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
 };
@@ -19,6 +19,7 @@ macro_rules! pod {
 pod!(
     AddressKey,
     AgentParams,
+    EntryKey,
     ExecPermit,
     FileId,
     FileStamp,
@@ -28,5 +29,6 @@ pod!(
     Permit,
     PortKey,
     Session,
+    Spare,
     UnixKey,
 );

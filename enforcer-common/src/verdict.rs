@@ -106,4 +106,6 @@ reasons! {
     ListedCode = 22, "listed-code";
     /// The file would give its process other ids or capabilities; the agent has no `set_id = true`.
     SetIdNotAllowed = 23, "set-id-not-allowed";
+    /// The task stands in an agent's slice, was there before it could be enrolled, and what it runs is not known.
+    IdentityUnknown = 24, "identity-unknown";
 }

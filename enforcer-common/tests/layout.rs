@@ -5,7 +5,7 @@ use std::mem::{align_of, offset_of, size_of};
 
 use enforcer_common::{
     event::{Connect, Exec, File, Header, Kind, Other, Socket, Unix},
-    label::{AgentParams, Image, Label, Pending, Session},
+    label::{AgentParams, EntryKey, Image, Label, Pending, Session, Spare},
     maps::Counter,
     object::{Address, AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
@@ -44,6 +44,8 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
         }
         Session: 24, 8 { id @ 0 + 8, tasks @ 8 + 8, agent @ 16 + 4, pad @ 20 + 4 }
         Pending: 24, 8 { session @ 0 + 8, start_ticks @ 8 + 8, slot @ 16 + 4, pad @ 20 + 4 }
+        Spare: 16, 8 { session @ 0 + 8, slot @ 8 + 4, pad @ 12 + 4 }
+        EntryKey: 64, 8 { folder @ 0 + 16, uid @ 16 + 4, pad @ 20 + 4, name @ 24 + 40 }
         AgentParams: 24, 8 {
             generation @ 0 + 4, tables @ 4 + 4, flags @ 8 + 4, pad @ 12 + 4, monitor_until_ns @ 16 + 8,
         }

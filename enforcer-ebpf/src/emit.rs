@@ -208,6 +208,19 @@ unsafe fn fill_header(
 /// Reports the end of a session. The freed task is not the current one, so only its label speaks.
 #[inline(always)]
 pub fn session_ended(label: &Label) {
+    of_session(label, Kind::SessionEnd, Reason::SessionEnded, 0, 0);
+}
+
+/// Reports the start of a session of the current task, which ran already. No policy has decided.
+#[inline(always)]
+pub fn session_seeded(label: &Label) {
+    let start = current().follow(&TASK_LEADER).load(&TASK_START);
+    let uid = bpf_get_current_uid_gid() as u32;
+    of_session(label, Kind::SessionStart, Reason::Enrolled, start, uid);
+}
+
+#[inline(always)]
+fn of_session(label: &Label, kind: Kind, reason: Reason, start_ns: u64, uid: u32) {
     let agent = match session_at(label.slot) {
         // SAFETY: a live map value of integers.
         Some(session) => unsafe { (*session).agent },
@@ -222,18 +235,18 @@ pub fn session_ended(label: &Label) {
                 time_ns: boot_time(),
                 session: label.session,
                 exec: label.image.exec,
-                start_ns: 0,
+                start_ns,
                 conditions: 0,
                 tgid: label.tgid,
                 tid: 0,
                 parent_tgid: 0,
-                uid: 0,
+                uid,
                 agent,
                 generation: 0,
                 cell: NO_CELL,
-                kind: Kind::SessionEnd as u8,
+                kind: kind as u8,
                 verdict: Verdict::Allow as u8,
-                reason: Reason::SessionEnded as u8,
+                reason: reason as u8,
                 pad: 0,
             });
         }

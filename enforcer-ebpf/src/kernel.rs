@@ -13,7 +13,7 @@ use aya_ebpf::{
         bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
         generated::{
             bpf_d_path, bpf_get_func_arg, bpf_probe_read_kernel as probe_read_kernel,
-            bpf_sock_from_file,
+            bpf_probe_read_kernel_str, bpf_sock_from_file,
         },
     },
     programs::LsmContext,
@@ -36,6 +36,7 @@ offsets! {
     SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_NUM SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL
     MSG_NAME MSG_NAMELEN MSG_FLAGS MSG_CONTROL MSG_CONTROLLEN
     UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
+    TASK_CGROUPS TASK_MM MM_EXE_FILE CSET_CGROUP CGROUP_LEVEL CGROUP_ANCESTORS CGROUP_NODE NODE_NAME
     TASK_TGID TASK_REAL_PARENT TASK_CRED TASK_LEADER TASK_START
     REGS_SYSCALL REGS_ARGUMENT_2 REGS_ARGUMENT_3
 }
@@ -118,6 +119,21 @@ impl Ptr {
         self.read::<*const c_void>(field)
             .map(Self)
             .filter(|p| !p.is_null())
+    }
+
+    /// Copies the text that it points to into `target`, which holds NUL; false when it cannot be read or
+    /// does not fit with its NUL.
+    #[inline(always)]
+    pub fn text_to<const N: usize>(self, target: &mut [u8; N]) -> bool {
+        // SAFETY: the helper checks the source and writes at most `N` bytes.
+        let length = unsafe {
+            bpf_probe_read_kernel_str(
+                target.as_mut_ptr().cast(),
+                N as u32,
+                self.0.cast_mut().cast(),
+            )
+        };
+        length > 0 && length < N as i64
     }
 
     /// Copies what it points to.

@@ -12,8 +12,9 @@ use enforcer_common::{
 };
 
 use crate::{
+    enrol,
     kernel::{boot_time, current},
-    maps::{EXECUTABLES, LABELS, POLICY, SESSIONS, typed},
+    maps::{EXECUTABLES, LABELS, NOBODY, POLICY, SESSIONS, typed},
 };
 
 /// The current task, as one inside a session.
@@ -45,8 +46,21 @@ impl Acting {
         Some(Self::from_label(of_current()?))
     }
 
+    /// As [`Acting::current`], for what leaves the host or the session: a task that stands in an
+    /// agent's slice and has no label gets one now ([`enrol::seed`]).
     #[inline(always)]
-    fn from_label(label: *mut Label) -> Self {
+    pub fn current_or_seeded() -> Option<Self> {
+        let label = match of_current() {
+            Some(label) => label,
+            None if enrol::slices_in_use() => seeded()?,
+            None => return None,
+        };
+        Some(Self::from_label(label))
+    }
+
+    /// The current task by its label.
+    #[inline(always)]
+    pub fn from_label(label: *mut Label) -> Self {
         // SAFETY: a live map value; `session` and `slot` are written once, before the task runs,
         // and only this task writes the rest.
         let (session, slot) = unsafe {
@@ -63,7 +77,7 @@ impl Acting {
         };
         match session_at(slot) {
             // SAFETY: a live map value of integers; the daemon changes it only while no task has it.
-            Some(entry) if unsafe { (*entry).id } == session => {
+            Some(entry) if session != 0 && unsafe { (*entry).id } == session => {
                 acting.agent = unsafe { (*entry).agent };
                 acting.judge_by_policy();
             }
@@ -106,7 +120,11 @@ impl Acting {
             }
             self.conditions = (*label).conditions;
             if (*label).unlisted != 0 {
-                self.fault = Some(Reason::ExecutableNotListed);
+                self.fault = Some(if (*label).image.files[0].inode == 0 {
+                    Reason::IdentityUnknown
+                } else {
+                    Reason::ExecutableNotListed
+                });
             }
         }
     }
@@ -135,6 +153,15 @@ impl Acting {
     pub fn enforces(&self) -> bool {
         self.params.flags & AGENT_ENFORCE != 0 || boot_time() >= self.params.monitor_until_ns
     }
+}
+
+/// The label of a task that stands in an agent's slice and had none.
+#[inline(always)]
+fn seeded() -> Option<*mut Label> {
+    if enrol::seed_in_slice() == 0 {
+        return None;
+    }
+    of_current().or_else(|| NOBODY.get_ptr_mut(0))
 }
 
 /// Conditions of an image: those of all its files; `None` when one of them is not listed.

@@ -2,7 +2,7 @@
 //!
 //! | program | what it decides |
 //! |---|---|
-//! | `bprm_creds_for_exec` | whether this exec begins a session (a pending label is taken) |
+//! | `bprm_creds_for_exec` | whether this exec begins a session: a pending label is taken, or the file or the slice enrols |
 //! | `bprm_check_security` | whether the file, and each interpreter after it, may run |
 //! | `bprm_committed_creds` | nothing: the label takes over what the kernel has committed |
 //! | `task_alloc` | whether a fork may happen: only when the child can be labelled |
@@ -38,6 +38,7 @@ mod address;
 mod arch;
 mod decide;
 mod emit;
+mod enrol;
 mod hooks;
 mod kernel;
 mod label;

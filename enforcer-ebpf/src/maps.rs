@@ -1,16 +1,16 @@
 //! The maps. Capacities and what is decided when one is full or lacks an entry: `enforcer_common::maps`.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Queue, RingBuf},
     macros::btf_map,
 };
 use enforcer_common::{
     event::Header,
-    label::{AgentParams, Label, Pending, Session},
+    label::{AgentParams, EntryKey, Label, Pending, SLICE_LEN, Session, Spare},
     maps::{
-        Counter, DENIALS_BYTES, EVENTS_BYTES, MAX_ADDRESSES, MAX_AGENTS, MAX_EXECUTABLES,
-        MAX_GUARDED, MAX_LABELS, MAX_LEARN, MAX_LIBRARIES, MAX_PENDING, MAX_PORTS, MAX_SESSIONS,
-        MAX_TABLES, MAX_UNIX_PEERS,
+        Counter, DENIALS_BYTES, EVENTS_BYTES, MAX_ADDRESSES, MAX_AGENTS, MAX_ENROLLING,
+        MAX_EXECUTABLES, MAX_GUARDED, MAX_LABELS, MAX_LEARN, MAX_LIBRARIES, MAX_PENDING, MAX_PORTS,
+        MAX_SESSIONS, MAX_SPARES, MAX_TABLES, MAX_UNIX_PEERS,
     },
     object::{AddressKey, FileId, FileStamp, Learned, PortKey, UnixKey},
     permit::{ExecPermit, Permit},
@@ -79,6 +79,27 @@ pub static UNIX_PEERS: ArrayOfMaps<
     HashMap<UnixKey, [u64; words::<Permit>()], { MAX_UNIX_PEERS as usize }>,
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
+
+/// Sessions that are kept for the next enrolment by slice or entry.
+#[btf_map]
+pub static SPARES: Queue<Spare, { MAX_SPARES as usize }> = Queue::new();
+
+/// A label of no session, which is denied everything: for a task that must have one and can have none.
+#[btf_map]
+pub static NOBODY: Array<Label, 1> = Array::new();
+
+/// Slices that enrol: name to agent slot.
+#[btf_map]
+pub static SLICES: HashMap<[u8; SLICE_LEN], u32, { MAX_ENROLLING as usize }> = HashMap::new();
+
+/// Levels of control groups at which there are such slices, as bits: nearly always none or one.
+#[btf_map]
+pub static SLICE_LEVELS: Array<u64, 1> = Array::new();
+
+/// Files whose execution enrols, to agent slot; `NO_AGENT` = whose execution does not, in a slice
+/// neither.
+#[btf_map]
+pub static ENTRIES: HashMap<EntryKey, u32, { MAX_ENROLLING as usize }> = HashMap::new();
 
 /// The host's libraries, each with the stamp of its content: what agents may map that have
 /// `AGENT_HOST_LIBRARIES`. One table for all, kept up by the daemon as packages change.

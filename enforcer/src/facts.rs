@@ -13,6 +13,7 @@ use std::{
 
 use enforcer_common::object::{FileId, FileStamp};
 use enforcer_policy::{Facts, FileFact, PathFact};
+use nix::unistd::User;
 use sha2::{Digest, Sha256};
 
 /// Regular files that one directory rule may stand for. More than any table holds: the compiler
@@ -165,6 +166,10 @@ impl Facts for HostFacts {
         }
     }
 
+    fn has_user(&self, name: &str) -> bool {
+        user_id(name).is_some()
+    }
+
     fn writable_directory(&self, path: &str) -> Option<String> {
         let written = Path::new(path);
         let resolved = fs::canonicalize(written).ok();
@@ -210,6 +215,16 @@ pub fn kernel_device(st_dev: u64) -> u32 {
     let (major, minor) = (nix::sys::stat::major(st_dev), nix::sys::stat::minor(st_dev));
     // Both fit: the kernel made them of 12 and 20 bits.
     ((major & 0xfff) << 20 | minor & 0xf_ffff) as u32
+}
+
+/// A user by name or number; `None` when this host has no such user.
+#[must_use]
+pub fn user_id(name: &str) -> Option<u32> {
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    let user = User::from_name(name).ok().flatten()?;
+    Some(user.uid.as_raw())
 }
 
 fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
@@ -355,6 +370,13 @@ mod tests {
         assert!(matches!(facts.path(&path), PathFact::File(fact) if fact.id == id));
         let denied = HostFacts::new(|_| Err(io::ErrorKind::PermissionDenied.into()));
         assert!(matches!(denied.path(&path), PathFact::Unreadable(_)));
+    }
+
+    #[test]
+    fn users_have_names_or_numbers() {
+        assert_eq!(user_id("root"), Some(0));
+        assert_eq!(user_id("4242"), Some(4242));
+        assert_eq!(user_id("nobody-of-that-name"), None);
     }
 
     #[test]

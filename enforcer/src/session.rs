@@ -77,11 +77,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// A slot that no living session has.
-    #[must_use]
-    pub fn free_slot(&self) -> Option<u32> {
-        let taken: std::collections::BTreeSet<u32> =
-            self.living().map(|entry| entry.slot).collect();
+    /// A slot that no living session has, and that is none of `kept`.
+    pub fn free_slot(&self, kept: impl IntoIterator<Item = u32>) -> Option<u32> {
+        let living = self.living().map(|entry| entry.slot);
+        let taken: std::collections::BTreeSet<u32> = living.chain(kept).collect();
         (0..MAX_SESSIONS).find(|slot| !taken.contains(slot))
     }
 
@@ -166,19 +165,20 @@ mod tests {
     #[test]
     fn a_slot_is_given_out_again_only_after_its_session_has_ended() {
         let mut registry = Registry::default();
-        assert_eq!(registry.free_slot(), Some(0));
+        assert_eq!(registry.free_slot([]), Some(0));
+        assert_eq!(registry.free_slot([0, 1]), Some(2));
         registry.add(entry(7, 0));
-        assert_eq!(registry.free_slot(), Some(1));
+        assert_eq!(registry.free_slot([]), Some(1));
         assert!(registry.begin(SessionId(7)));
         assert!(!registry.begin(SessionId(7)));
-        assert_eq!(registry.free_slot(), Some(1));
+        assert_eq!(registry.free_slot([]), Some(1));
         assert_eq!(registry.end(SessionId(7)), Some(0));
         assert_eq!(
             registry.end(SessionId(7)),
             None,
             "its slot may be another's by now"
         );
-        assert_eq!(registry.free_slot(), Some(0));
+        assert_eq!(registry.free_slot([]), Some(0));
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         for slot in 0..MAX_SESSIONS {
             registry.add(entry(u64::from(slot) + 1, slot));
         }
-        assert_eq!(registry.free_slot(), None);
+        assert_eq!(registry.free_slot([]), None);
         for id in 1..=u64::from(MAX_SESSIONS) {
             registry.end(SessionId(id));
         }

@@ -1,7 +1,7 @@
 //! `cargo xtask`: everything that is done to this repository, one file a verb.
 //!
 //! ```text
-//! setup ──> build ──> vm ──> test, demo        every verb first calls the ones it stands on
+//! setup ──> build ──> vm ──> test, demo, bench  every verb first calls the ones it stands on
 //! ```
 //!
 //! What is fetched or made is kept under `target/`, each product with a stamp of what it was made from, so a verb that
@@ -10,6 +10,7 @@
 
 mod apt;
 mod arch;
+mod bench;
 mod build;
 mod cargo;
 mod command;
@@ -18,6 +19,7 @@ mod initramfs;
 mod kernel;
 mod libtest;
 mod machine;
+mod plot;
 mod qemu;
 mod rootfs;
 mod setup;
@@ -27,6 +29,7 @@ mod suites;
 mod terminal;
 mod test;
 mod test_guest;
+mod verifier;
 mod vm;
 mod workspace;
 
@@ -52,6 +55,10 @@ enum Verb {
     Vm(vm::Arguments),
     /// Run every test suite, on the host and on both kernels
     Test(test::Arguments),
+    /// Measure what the product costs, in instructions a call, on both kernels
+    Bench(bench::Arguments),
+    /// Hold what the kernel's verifier has to look at to its budget
+    Verifier(verifier::Arguments),
     /// Show an agent held to its allowlists, attempt by attempt
     Demo(demo::Arguments),
 }
@@ -62,6 +69,8 @@ fn main() -> ExitCode {
         Verb::Build(arguments) => build::run_verb(&arguments),
         Verb::Vm(arguments) => vm::run(arguments),
         Verb::Test(arguments) => test::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Verifier(arguments) => verifier::run(&arguments),
         Verb::Demo(arguments) => demo::run(&arguments),
     };
     done.unwrap_or_else(|error| {

@@ -122,6 +122,16 @@ pub const BOOTS: &[Boot] = &[
         systemd: false,
         limits: (900, 1200),
     },
+    // As it is installed, under systemd.
+    Boot {
+        name: "service",
+        programs: &["service"],
+        lsm: DEFAULT_LSM,
+        daemon: true,
+        bpffs: true,
+        systemd: true,
+        limits: (900, 1200),
+    },
     Boot {
         name: "no-bpf-lsm",
         programs: &["no_bpf_lsm"],

@@ -16,7 +16,7 @@ use crate::vm::{self, End};
 use crate::{cargo, workspace};
 
 /// Where test programs and the helpers they start lie in the guest, on its own disk: identity by file is what is tested.
-const PLACE: &str = "opt/enforcer-tests";
+pub const PLACE: &str = "opt/enforcer-tests";
 /// Lines of the guest that part one program's output from the next one's. No test prints an escape of this kind.
 const MARK: &str = "\u{1b}]enforcer-test;";
 /// Seconds for the boot itself, at most.
@@ -69,7 +69,7 @@ impl Programs {
     }
 
     /// What to lay over the guest's root for `names`: these and every helper.
-    fn files(&self, names: &[&str]) -> Result<Vec<(PathBuf, String)>> {
+    pub fn files(&self, names: &[&str]) -> Result<Vec<(PathBuf, String)>> {
         let tests = self
             .tests
             .iter()

@@ -15,25 +15,26 @@ use aya_ebpf::{
 };
 use enforcer_common::{
     event::{
-        ARGV_LEN, ARGV_MAX, EXEC_ARGV_CUT, EXEC_ARGV_UNREADABLE, EXEC_PATH_MISSING, Exec, Header,
-        Kind, PATH_LEN,
+        ARGV_LEN, ARGV_MAX, EXEC_ARGV_CUT, EXEC_ARGV_UNREADABLE, EXEC_PATH_MISSING, Exec, Kind,
+        PATH_LEN,
     },
-    label::{AGENT_SECURE_EXEC, Image, Label, MAX_LEVELS, Pending},
+    label::{AGENT_SECURE_EXEC, Label, MAX_LEVELS, Pending},
     maps::Counter,
     object::{FileId, FileStamp},
-    verdict::{Reason, Verdict},
+    verdict::Reason,
 };
 
 use crate::{
     arch::{eperm, exec_arguments, fetch_add},
     decide::{self, Finding},
     emit::{GO_ON, conclude_other, conclude_reported, count},
+    enrol::{agent_of_exec, report_start, take_spare},
     kernel::{
         BPRM_ARGC, BPRM_CRED, BPRM_FILE, CRED_EGID, CRED_EUID, CRED_PERMITTED, FILE_INODE, Ptr,
         TASK_CRED, TASK_LEADER, TASK_START, current, file_of, path_of,
     },
     label::{Acting, of_current, session_at},
-    maps::{LABELS, PENDING},
+    maps::{LABELS, NOBODY, PENDING},
 };
 
 /// Nanoseconds in a clock tick of user space (USER_HZ is 100 on every architecture we build for).
@@ -50,15 +51,33 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
         return GO_ON;
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: the value is copied at once.
-    let Some(pending) = (unsafe { PENDING.get(tgid) }).copied() else {
+    if let Some(pending) = launched(tgid) {
+        let answer = enrol(tgid, pending.session, pending.slot);
+        if of_current().is_some() {
+            let _ = PENDING.remove(tgid); // cannot fail: it was found, and only its process takes it
+        }
+        return answer;
+    }
+    let Some(agent) = agent_of_exec(Ptr::new(ctx.arg(0)).follow(&BPRM_FILE)) else {
         return GO_ON;
     };
-    let start: u64 = current().follow(&TASK_LEADER).load(&TASK_START);
-    if start / TICK_NS != pending.start_ticks {
-        return GO_ON; // another process was given the pid of the one that asked
+    match take_spare(agent) {
+        Some(spare) => enrol(tgid, spare.session, spare.slot),
+        None => {
+            count(Counter::EnrolmentsDenied);
+            eperm()
+        }
     }
-    enrol(tgid, &pending)
+}
+
+/// The pending label of the current process, if it asked for one.
+#[inline(always)]
+fn launched(tgid: u32) -> Option<Pending> {
+    // SAFETY: the value is copied at once.
+    let pending = unsafe { PENDING.get(tgid) }.copied()?;
+    let start: u64 = current().follow(&TASK_LEADER).load(&TASK_START);
+    // Else another process was given the pid of the one that asked.
+    (start / TICK_NS == pending.start_ticks).then_some(pending)
 }
 
 /// Has the dynamic loader and the C library ignore the variables by which a caller leads them
@@ -81,64 +100,32 @@ fn forget_unfinished_exec(label: *mut Label) {
 /// Gives the current task the first label of its session. Whatever fails, the exec does not happen:
 /// the process was meant to be held.
 #[inline(always)]
-fn enrol(tgid: u32, pending: &Pending) -> i32 {
-    let Some(session) = session_at(pending.slot) else {
+fn enrol(tgid: u32, id: u64, slot: u32) -> i32 {
+    let (Some(session), Some(empty)) = (session_at(slot), NOBODY.get(0)) else {
         return eperm();
     };
-    // SAFETY: a live map value; the daemon wrote it before the pending entry.
-    if unsafe { (*session).id } != pending.session {
+    // SAFETY: a live map value; the daemon wrote it before anything named it.
+    if unsafe { (*session).id } != id {
         return eperm();
     }
-    let label = Label {
-        session: pending.session,
-        slot: pending.slot,
-        tgid,
-        ..EMPTY
-    };
-    if LABELS.insert(current().address(), label, 0).is_err() {
+    let key = current().address();
+    if LABELS.insert(key, empty, 0).is_err() {
         count(Counter::ForksDenied);
         return eperm();
     }
+    let Some(label) = LABELS.get_ptr_mut(key) else {
+        return eperm(); // not reachable: it was just put there
+    };
+    // SAFETY: a live map value that only this task writes.
+    unsafe {
+        (*label).tgid = tgid;
+        (*label).slot = slot;
+        (*label).session = id;
+    }
     // SAFETY: a live map value; the field is only changed atomically.
     fetch_add(unsafe { &raw mut (*session).tasks }, 1);
-    let _ = PENDING.remove(tgid); // cannot fail: it was found above, and only its process takes it
-    match Acting::current() {
-        Some(acting) => {
-            let finding = Finding::of(Reason::Enrolled);
-            conclude_reported(
-                &acting,
-                Kind::SessionStart,
-                finding,
-                Verdict::Allow,
-                |_: *mut Header| (),
-            )
-            .1
-        }
-        None => eperm(), // not reachable: the label was just put there
-    }
+    report_start(&Acting::from_label(label))
 }
-
-const EMPTY: Label = Label {
-    session: 0,
-    image: NO_IMAGE,
-    next: NO_IMAGE,
-    conditions: 0,
-    slot: 0,
-    generation: 0,
-    unlisted: 0,
-    tgid: 0,
-};
-const NO_IMAGE: Image = Image {
-    files: [NO_FILE; MAX_LEVELS],
-    exec: 0,
-    levels: 0,
-    pad: 0,
-};
-const NO_FILE: FileId = FileId {
-    inode: 0,
-    device: 0,
-    generation: 0,
-};
 
 /// `bprm_check_security(bprm)`
 #[lsm(hook = "bprm_check_security")]

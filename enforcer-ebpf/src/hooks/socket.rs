@@ -61,7 +61,7 @@ fn can_be_judged(family: u32, kind: u32, protocol: u32) -> bool {
 /// `socket_connect(sock, address, addrlen)`; the address is already a kernel copy.
 #[lsm(hook = "socket_connect")]
 pub fn socket_connect(ctx: LsmContext) -> i32 {
-    let Some(acting) = Acting::current() else {
+    let Some(acting) = Acting::current_or_seeded() else {
         return GO_ON;
     };
     let sk = Ptr::new(ctx.arg(0)).follow(&SOCKET_SK);
@@ -85,7 +85,7 @@ pub fn socket_connect(ctx: LsmContext) -> i32 {
 /// `socket_sendmsg(sock, msg, size)`
 #[lsm(hook = "socket_sendmsg")]
 pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
-    let Some(acting) = Acting::current() else {
+    let Some(acting) = Acting::current_or_seeded() else {
         return GO_ON;
     };
     let sk = Ptr::new(ctx.arg(0)).follow(&SOCKET_SK);
@@ -147,7 +147,7 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
 /// `socket_listen(sock, backlog)`
 #[lsm(hook = "socket_listen")]
 pub fn socket_listen(ctx: LsmContext) -> i32 {
-    let Some(acting) = Acting::current() else {
+    let Some(acting) = Acting::current_or_seeded() else {
         return GO_ON;
     };
     let sk = Ptr::new(ctx.arg(0)).follow(&SOCKET_SK);

@@ -24,7 +24,7 @@ const FAMILY_LEN: u32 = 2;
 /// `unix_stream_connect(sock, other, newsk)`: streams and sequenced packets.
 #[lsm(hook = "unix_stream_connect")]
 pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
-    match Acting::current() {
+    match Acting::current_or_seeded() {
         Some(acting) => judge(&acting, Ptr::new(ctx.arg(1))),
         None => GO_ON,
     }
@@ -33,7 +33,7 @@ pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
 /// `unix_may_send(sock, other)`: datagrams, on connecting and on each message.
 #[lsm(hook = "unix_may_send")]
 pub fn unix_may_send(ctx: LsmContext) -> i32 {
-    match Acting::current() {
+    match Acting::current_or_seeded() {
         Some(acting) => judge(&acting, Ptr::new(ctx.arg(1)).follow(&SOCKET_SK)),
         None => GO_ON,
     }

@@ -56,7 +56,7 @@ lints! {
     EscapeSocket = "escape-socket", "An allowed unix socket belongs to a service that starts processes outside the session.";
     MissingJit = "missing-jit", "A program that compiles code as it runs (Node.js, Java...) is allowed, and the agent has no `jit = true`: it will not start.";
     SetId = "set-id", "`set_id = true`: a listed program can run as another user, root among them.";
-    NoEnrolment = "no-enrolment", "The agent has no `launch` in `[agent.enrol]`: nothing can become a session of it.";
+    NoEnrolment = "no-enrolment", "The agent has no `launch`, `slice` or `entry` in `[agent.enrol]`: nothing can become a session of it.";
 }
 
 impl Serialize for Lint {

@@ -67,6 +67,12 @@ pub trait Facts {
     /// Why it cannot be read.
     fn sha256(&self, path: &str) -> Result<[u8; 32], String>;
 
+    /// Whether the host has a user of this name or number. Where users are not known, it has.
+    fn has_user(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
     /// The first directory on the way to `path` in which others than root can replace entries
     /// (writable by group or others, not sticky), for a lint. `None` when there is none, or when
     /// it is not known.

@@ -7,6 +7,7 @@ pub(crate) enum Table {
     Agent,
     Enrol,
     Launch,
+    Entry,
     Exec,
     Connect,
     Listen,
@@ -15,11 +16,12 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Root,
         Self::Agent,
         Self::Enrol,
         Self::Launch,
+        Self::Entry,
         Self::Exec,
         Self::Connect,
         Self::Listen,
@@ -34,6 +36,7 @@ impl Table {
             Self::Agent => "[agent]",
             Self::Enrol => "[agent.enrol]",
             Self::Launch => "[agent.enrol] launch",
+            Self::Entry => "[agent.enrol] entry",
             Self::Exec => "[[exec]]",
             Self::Connect => "[[connect]]",
             Self::Listen => "[[listen]]",
@@ -53,6 +56,10 @@ impl Table {
             Self::Enrol => "How a process becomes a session of the agent.",
             Self::Launch => {
                 "Who may start a session with `enforcer run`. `launch = {}` is root alone."
+            }
+            Self::Entry => {
+                "What begins a session by being executed, outside any session. Everything it starts is in \
+                the session too."
             }
             Self::Exec => {
                 "Which files may run, as a program or mapped into one as a library. What no rule lists is \
@@ -246,7 +253,6 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     not_yet(T::Root, "grant", "Extra access for a time."),
     not_yet(T::Root, "grants", "Extra access for a time."),
-    not_yet(T::Root, "code", "Files that may be mapped as code."),
     not_yet(
         T::Root,
         "process",
@@ -357,12 +363,38 @@ pub(crate) const KEYS: &[Key] = &[
         "Sessions may be started with `enforcer run`. See below.",
         "launch = { group = \"agents\" }",
     ),
-    not_yet(
+    key(
         T::Enrol,
         "slice",
-        "A systemd slice whose processes are enrolled.",
+        K::Text,
+        NONE,
+        "A systemd slice: what a process in it executes first begins a session, whoever started it there (a unit with `Slice=`, a container with this cgroup parent). A process that was in it before is held from its first connection on. One slice belongs to one agent; `system.slice`, `user.slice` and the like belong to none.",
+        "slice = \"release-bot.slice\"",
     ),
-    not_yet(T::Enrol, "entry", "A file whose execution enrols."),
+    key(
+        T::Enrol,
+        "entry",
+        K::Table,
+        NONE,
+        "A file whose execution begins a session. See below.",
+        "entry = { exec = \"/opt/release-bot/agent\", user = \"bot\" }",
+    ),
+    key(
+        T::Entry,
+        "exec",
+        K::Text,
+        N::Required,
+        "Absolute path of the file. The folder that it stands in and its name there count, so that an upgraded file enrols too. It must be listed in `[[exec]]` to run.",
+        "exec = \"/opt/release-bot/agent\"",
+    ),
+    key(
+        T::Entry,
+        "user",
+        K::Text,
+        N::Default("every user"),
+        "Only this user's executions enrol, by name or number.",
+        "user = \"bot\"",
+    ),
     key(
         T::Launch,
         "group",

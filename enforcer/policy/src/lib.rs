@@ -46,8 +46,9 @@ pub use example::{ExampleResult, run_examples};
 pub use facts::{Facts, FileFact, PathFact};
 pub use judge::{Judgement, judge};
 pub use model::{
-    Address, Agent, Audit, Destination, Effect, Example, ExampleAction, ExecRule, InternetRule,
-    Launch, Libraries, Mode, OnAuditFailure, Peer, Policy, Ports, Protocol, UnixRule, Until,
+    Address, Agent, Audit, Destination, Effect, Entry, Example, ExampleAction, ExecRule,
+    InternetRule, Launch, Libraries, Mode, OnAuditFailure, Peer, Policy, Ports, Protocol, UnixRule,
+    Until,
 };
 pub use named::NamedFacts;
 pub use parse::{MAX_FILES, parse};

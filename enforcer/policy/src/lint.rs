@@ -143,9 +143,9 @@ pub(crate) fn lint(
 }
 
 fn no_enrolment(policy: &Policy, found: &mut Vec<Diagnostic>) {
-    if policy.agent.launch.is_none() {
+    if !policy.agent.is_enrolled() {
         let message = "nothing can become a session of this agent";
-        let hint = "add `[agent.enrol]` with `launch = { group = \"...\" }`";
+        let hint = "add `[agent.enrol]` with `launch = { group = \"...\" }`, `slice` or `entry`";
         found.push(Diagnostic::lint(Lint::NoEnrolment, policy.agent.name.span, message).hint(hint));
     }
 }

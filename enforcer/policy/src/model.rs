@@ -50,7 +50,8 @@ impl Policy {
             .iter()
             .flat_map(|rule| &rule.peers)
             .filter_map(|p| p.value.path());
-        let files = exec.chain(by).map(|path| path.value.as_str());
+        let entry = self.agent.entry.iter().map(|entry| &entry.exec);
+        let files = exec.chain(by).chain(entry).map(|path| path.value.as_str());
         let mut paths: Vec<&str> = files.chain(unix).collect();
         paths.sort_unstable();
         paths.dedup();
@@ -83,6 +84,27 @@ pub struct Agent {
     pub secure_exec: bool,
     /// Who may start sessions with `enforcer run`; `None` = nobody.
     pub launch: Option<Launch>,
+    /// The systemd slice whose processes are enrolled.
+    pub slice: Option<Spanned<String>>,
+    /// The file whose execution enrols.
+    pub entry: Option<Entry>,
+}
+
+impl Agent {
+    /// Whether anything can become a session of it.
+    #[must_use]
+    pub const fn is_enrolled(&self) -> bool {
+        self.launch.is_some() || self.slice.is_some() || self.entry.is_some()
+    }
+}
+
+/// A file whose execution begins a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its absolute path.
+    pub exec: Spanned<String>,
+    /// The user whose executions count, by name or number; `None` = everybody's.
+    pub user: Option<Spanned<String>>,
 }
 
 /// Whether denials are enforced.

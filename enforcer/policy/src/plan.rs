@@ -195,7 +195,7 @@ fn settings(old: Option<&Agent>, new: &Agent) -> Vec<Change> {
 }
 
 /// An agent's settings as words, always the same keys in the same order.
-fn words(agent: &Agent) -> [(&'static str, String); 11] {
+fn words(agent: &Agent) -> [(&'static str, String); 13] {
     use crate::model::{Audit, Libraries, OnAuditFailure};
     let mode = match &agent.mode {
         Mode::Enforce => "enforce".to_owned(),
@@ -214,6 +214,18 @@ fn words(agent: &Agent) -> [(&'static str, String); 11] {
         Libraries::Host => "host",
         Libraries::Listed => "listed",
     };
+    let none = || "none".to_owned();
+    let slice = agent
+        .slice
+        .as_ref()
+        .map_or_else(none, |slice| slice.value.clone());
+    let entry = agent.entry.as_ref().map_or_else(none, |entry| {
+        let exec = &entry.exec.value;
+        match &entry.user {
+            Some(user) => format!("{exec} by {}", user.value),
+            None => exec.clone(),
+        }
+    });
     let launch = agent.launch.as_ref().map_or_else(
         || "nobody".to_owned(),
         |launch| {
@@ -235,5 +247,7 @@ fn words(agent: &Agent) -> [(&'static str, String); 11] {
         ("set_id", agent.set_id.value.to_string()),
         ("secure_exec", agent.secure_exec.to_string()),
         ("launch", launch),
+        ("slice", slice),
+        ("entry", entry),
     ]
 }

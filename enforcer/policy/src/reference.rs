@@ -119,6 +119,7 @@ fn section(text: &mut String, table: Table) {
         Table::Agent
         | Table::Enrol
         | Table::Launch
+        | Table::Entry
         | Table::Exec
         | Table::Connect
         | Table::Listen

@@ -11,7 +11,7 @@ use crate::{
     check::is_control_socket,
     diagnostic::{Diagnostic, Lint, quoted},
     facts::{Facts, FileFact, PathFact},
-    model::{Effect, ExecRule, Peer, Policy},
+    model::{Effect, Entry as EntryFile, ExecRule, Peer, Policy},
     source::{Span, Spanned},
 };
 
@@ -61,6 +61,9 @@ pub(crate) fn resolve(policy: &Policy, facts: &dyn Facts) -> Resolved {
         for peer in &rule.peers {
             resolver.unix(index, rule.effect, peer);
         }
+    }
+    if let Some(entry) = &policy.agent.entry {
+        resolver.entry(entry);
     }
     resolver.resolved
 }
@@ -120,6 +123,31 @@ impl<'a> Resolver<'a> {
                     known.rules.push(index);
                 }
             }
+        }
+    }
+
+    fn entry(&mut self, entry: &'a EntryFile) {
+        if let Some(user) = &entry.user
+            && !self.facts.has_user(&user.value)
+        {
+            let message = format!("this host has no user {}", quoted(&user.value));
+            self.fault(Diagnostic::error(user.span, message));
+        }
+        let (path, fact) = (&entry.exec, self.fact(&entry.exec.value));
+        if matches!(*fact, PathFact::Missing) {
+            let message = format!("{} is not there: it enrols nobody", quoted(&path.value));
+            return self.fault(Diagnostic::lint(Lint::MissingFile, path.span, message));
+        }
+        match regular_files(path, &fact) {
+            Ok(files) => {
+                let listed = |file: &FileFact| self.resolved.executables.contains_key(&file.id);
+                if !files.iter().all(listed) {
+                    let message = format!("no `exec` rule allows {}", quoted(&path.value));
+                    let lint = Diagnostic::lint(Lint::UnlistedBinary, path.span, message);
+                    self.fault(lint.hint("list it, or every session ends before it begins"));
+                }
+            }
+            Err(fault) => self.fault(fault),
         }
     }
 

@@ -367,6 +367,46 @@ error: the rule id `x` is taken
 }
 
 #[test]
+fn slices_and_entries_are_strict() {
+    let enrol = |lines: &str| {
+        let text = format!(
+            "schema = 1\n[agent]\nname = \"a\"\nowner = \"o\"\npurpose = \"p\"\n[agent.enrol]\n{lines}"
+        );
+        parse(source("p", &text), &NoIncludes)
+            .map(|p| p.policy.agent)
+            .map_err(|e| messages(&e).swap_remove(0))
+    };
+    let agent = enrol("slice = \"a-b.slice\"\nentry = { exec = \"/opt/a\", user = \"bot\" }");
+    let agent = agent.expect("both ways");
+    assert!(agent.is_enrolled() && agent.launch.is_none());
+    assert_eq!(agent.slice.expect("a slice").value, "a-b.slice");
+    let entry = agent.entry.expect("an entry");
+    assert_eq!(entry.exec.value, "/opt/a");
+    assert_eq!(entry.user.expect("a user").value, "bot");
+    for (lines, message) in [
+        ("slice = \"a\"", "`a` is no slice"),
+        ("slice = \"-a.slice\"", "`-a.slice` is no slice"),
+        ("slice = \"a/b.slice\"", "`a/b.slice` is no slice"),
+        (
+            "slice = \"system.slice\"",
+            "`system.slice` holds the host's own services or users",
+        ),
+        (
+            "entry = { exec = \"agent\" }",
+            "`agent` is not an absolute path",
+        ),
+        (
+            "entry = { exec = \"/opt/agents/\" }",
+            "`/opt/agents/` cannot be an entry",
+        ),
+        ("entry = { user = \"bot\" }", "`exec` is missing"),
+    ] {
+        let found = enrol(lines).expect_err(lines);
+        assert!(found.contains(message), "{lines}: {found}");
+    }
+}
+
+#[test]
 fn settings_have_defaults_and_monitor_mode_an_end() {
     let agent = |lines: &str| {
         let text =
@@ -412,10 +452,6 @@ fn settings_have_defaults_and_monitor_mode_an_end() {
         (
             "until = 2030-06-30",
             "`until` goes with `mode = \"monitor\"`",
-        ),
-        (
-            "[agent.enrol]\nslice = \"a.slice\"",
-            "`slice` is not supported yet",
         ),
         (
             "[agent.enrol]\nlaunch = { grup = \"a\" }",

@@ -1,6 +1,7 @@
 //! What the daemon's parts share: the kernel's maps, the policies, the sessions, the log's state.
 //!
-//! Locks are taken in this order and no other: `applying`, `policies`, `sessions`, `maps`, `names`, the rest.
+//! Locks are taken in this order and no other: `applying`, `policies`, `sessions`, `maps`, `spares`,
+//! `names`, the rest.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ use super::{
     clock, digests,
     names::{Names, user_name},
     policies::{Applied, Policies},
+    spares::Spares,
     store,
 };
 use crate::{
@@ -61,6 +63,9 @@ pub struct Core {
     applying: Mutex<()>,
     sessions: Mutex<Registry>,
     maps: Mutex<SessionMaps>,
+    spares: Mutex<Spares>,
+    /// Whether processes become sessions without asking, so that sessions are kept for them.
+    enrols: AtomicBool,
     names: Mutex<Names>,
     standing: Mutex<Standing>,
     outbox: Mutex<Vec<Value>>,
@@ -110,7 +115,8 @@ impl Core {
         policies: Policies,
         names: Names,
     ) -> io::Result<Self> {
-        let maps = SessionMaps::open(&pins).map_err(io::Error::other)?;
+        let mut maps = SessionMaps::open(&pins).map_err(io::Error::other)?;
+        let spares = Spares::open(&pins, &mut maps).map_err(io::Error::other)?;
         let core = Self {
             sessions: Mutex::new(store::read(&config.sessions_file())?.unwrap_or_default()),
             config,
@@ -122,6 +128,8 @@ impl Core {
             policies: Mutex::new(policies),
             applying: Mutex::new(()),
             maps: Mutex::new(maps),
+            spares: Mutex::new(spares),
+            enrols: AtomicBool::new(false),
             names: Mutex::new(names),
             standing: Mutex::new(Standing {
                 state: api::State::Starting,
@@ -165,6 +173,28 @@ impl Core {
     /// The kernel's maps of sessions.
     pub fn maps(&self) -> MutexGuard<'_, SessionMaps> {
         lock(&self.maps)
+    }
+
+    /// A slot for another session.
+    pub fn free_slot(&self, sessions: &Registry) -> Option<u32> {
+        sessions.free_slot(lock(&self.spares).slots())
+    }
+
+    /// Keeps sessions for processes that enrol without asking, if any do.
+    pub fn keep_spares(&self, enrols: bool) {
+        self.enrols.store(enrols, Ordering::Release);
+        self.fill_spares();
+    }
+
+    fn fill_spares(&self) {
+        if !self.enrols.load(Ordering::Acquire) {
+            return;
+        }
+        let sessions = self.sessions();
+        let mut maps = self.maps();
+        if let Err(error) = lock(&self.spares).fill(&sessions, &mut maps) {
+            tracing::error!(%error, "no sessions are kept: processes that were to be enrolled do not run");
+        }
     }
 
     /// What numbers mean.
@@ -219,9 +249,14 @@ impl Core {
     /// Agent slots that living sessions are held to.
     #[must_use]
     pub fn busy_agents(&self) -> BTreeSet<u32> {
-        self.sessions()
+        let sessions = self.sessions();
+        let maps = self.maps();
+        let taken = lock(&self.spares).in_use(&maps).unwrap_or_default();
+        let taken = taken.into_iter().map(|(.., agent)| agent);
+        sessions
             .living()
             .map(|entry| entry.agent_slot)
+            .chain(taken)
             .collect()
     }
 
@@ -320,9 +355,57 @@ impl Core {
             self.end_session(id);
         } else if head.kind == Kind::SessionStart {
             let mut sessions = self.sessions();
+            let spare = lock(&self.spares).taken(id);
             if sessions.begin(id) {
                 self.note(&sessions);
+            } else if let Some(slot) = spare {
+                sessions.add(self.enrolled(
+                    id,
+                    slot,
+                    head.agent,
+                    head.generation,
+                    (head.tgid, head.uid),
+                ));
+                self.note(&sessions);
+                drop(sessions);
+                self.fill_spares();
             }
+        }
+    }
+
+    /// The session of a process that enrolled without asking.
+    fn enrolled(
+        &self,
+        id: SessionId,
+        slot: u32,
+        agent_slot: u32,
+        generation: u32,
+        (pid, uid): (u32, u32),
+    ) -> Entry {
+        let names = self.names();
+        // A process that was there before is taken in by no policy's decision.
+        let generation = match generation {
+            0 => names.newest(),
+            generation => generation,
+        };
+        let agent = names.agent(generation, agent_slot);
+        Entry {
+            id,
+            slot,
+            agent: agent.map_or_else(|| format!("(slot {agent_slot})"), |agent| agent.to_string()),
+            agent_slot,
+            owner: names
+                .owner(generation, agent_slot)
+                .map(|owner| owner.to_string())
+                .unwrap_or_default(),
+            task: None,
+            pid,
+            uid,
+            user: user_name(uid),
+            command: Vec::new(), // its exec record has it
+            started: clock::now_text(),
+            started_ns: clock::boot_ns(),
+            state: State::Running,
         }
     }
 
@@ -387,6 +470,27 @@ impl Core {
             self.note(&sessions);
         }
         over.into_iter().for_each(|id| self.end_session(id));
+        self.sweep_spares()
+    }
+
+    /// Takes in the sessions that the kernel took and of whose start no event came.
+    fn sweep_spares(&self) -> Result<(), KernelError> {
+        let mut sessions = self.sessions();
+        let taken = {
+            let maps = self.maps();
+            lock(&self.spares).in_use(&maps)?
+        };
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let newest = self.names().newest();
+        for (id, slot, agent) in taken {
+            lock(&self.spares).taken(id);
+            sessions.add(self.enrolled(id, slot, agent, newest, (0, u32::MAX)));
+        }
+        self.note(&sessions);
+        drop(sessions);
+        self.fill_spares();
         Ok(())
     }
 

@@ -109,7 +109,7 @@ pub fn begin(
     let start_ticks = start_of(pid).map_err(|e| internal("the process cannot be looked at", &e))?;
     let id = new_id().map_err(|e| internal("no random number for a session id", &e))?;
     let mut sessions = core.sessions();
-    let Some(slot) = sessions.free_slot() else {
+    let Some(slot) = core.free_slot(&sessions) else {
         return Err(Problem::new(
             ErrorCode::LimitReached,
             format!("{MAX_SESSIONS} sessions run already"),
@@ -180,7 +180,11 @@ pub async fn watch_pending(core: Arc<Core>, id: SessionId, peer: Peer) {
     }
 }
 
-fn new_id() -> io::Result<SessionId> {
+/// An id that no session has.
+///
+/// # Errors
+/// When the kernel gives no random numbers.
+pub fn new_id() -> io::Result<SessionId> {
     loop {
         let mut bytes = [0; 8];
         rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;

@@ -16,6 +16,7 @@ mod canary;
 mod clock;
 mod core;
 mod digests;
+mod enrol;
 mod guarded;
 mod launch;
 mod libraries;
@@ -25,6 +26,7 @@ mod policies;
 mod posture;
 mod pump;
 mod service;
+mod spares;
 mod store;
 mod watch;
 
@@ -56,6 +58,7 @@ use crate::{
         server::serve,
     },
     kernel::{
+        enrolment::EnrolmentMaps,
         learn::Learner,
         load::{Opened, Pins},
         tables::PolicyMaps,
@@ -169,9 +172,11 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
     let names = Names::open(&config.names_dir()).context("names of earlier generations")?;
     let maps = PolicyMaps::open(&pins)?;
     let guards = Guards::open(&pins, learner.clone())?;
+    let enrolment = EnrolmentMaps::open(&pins)?;
     let mut policies = Policies::open(
         maps,
         guards,
+        enrolment,
         learner.clone(),
         &config.state_dir,
         &run_dir,
@@ -203,6 +208,7 @@ fn begin(core: &Core) -> Result<()> {
         &|generation, agents| core.names().add(generation, agents),
     )?;
     core.post_applied(applied, policies.generation(), &core::by_daemon());
+    core.keep_spares(policies.enrols());
     Ok(())
 }
 

@@ -31,6 +31,9 @@ pub struct AgentNames {
     pub slot: u32,
     /// Its name.
     pub name: String,
+    /// Who answers for it.
+    #[serde(default)]
+    pub owner: String,
     /// What of it is recorded.
     pub audit: Audit,
     /// The rules behind the cells of its tables.
@@ -40,6 +43,7 @@ pub struct AgentNames {
 #[derive(Debug)]
 struct Known {
     name: Arc<str>,
+    owner: Arc<str>,
     audit: Audit,
     cells: Cells,
 }
@@ -108,6 +112,7 @@ impl Names {
                     agent.slot,
                     Known {
                         name: agent.name.into(),
+                        owner: agent.owner.into(),
                         audit: agent.audit,
                         cells: agent.cells,
                     },
@@ -133,6 +138,12 @@ impl Names {
     #[must_use]
     pub fn agent(&self, generation: u32, slot: u32) -> Option<Arc<str>> {
         Some(self.known(generation, slot)?.name.clone())
+    }
+
+    /// Who answers for the agent that has this slot in this generation.
+    #[must_use]
+    pub fn owner(&self, generation: u32, slot: u32) -> Option<Arc<str>> {
+        Some(self.known(generation, slot)?.owner.clone())
     }
 
     /// What of the agent is recorded; everything when the generation is not known.

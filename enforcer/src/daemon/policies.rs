@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use self::agent::Agent;
 use self::prepare::{Prepared, prepare, refuse_clashes, sources_in};
 use super::{
+    enrol,
     guarded::{self, Guarded, Guards},
     names::AgentNames,
     store,
@@ -39,7 +40,12 @@ use crate::{
         Problem,
     },
     facts::HostFacts,
-    kernel::{KernelError, learn::Learner, tables::PolicyMaps},
+    kernel::{
+        KernelError,
+        enrolment::{Enrolling, EnrolmentMaps},
+        learn::Learner,
+        tables::PolicyMaps,
+    },
 };
 
 /// Name of the daemon's own agent, which allows nothing but the daemon's binary.
@@ -71,6 +77,7 @@ pub type StoreNames<'a> = &'a dyn Fn(u32, Vec<AgentNames>) -> io::Result<()>;
 pub struct Policies {
     maps: PolicyMaps,
     guards: Guards,
+    enrolment: EnrolmentMaps,
     learner: Arc<Learner>,
     generation: u32,
     /// The last generation number given out. None is used twice, not even by an attempt that
@@ -94,6 +101,7 @@ impl Policies {
     pub fn open(
         maps: PolicyMaps,
         guards: Guards,
+        enrolment: EnrolmentMaps,
         learner: Arc<Learner>,
         state_dir: &Path,
         run_dir: &Path,
@@ -118,6 +126,7 @@ impl Policies {
             slots_file,
             maps,
             guards,
+            enrolment,
         })
     }
 
@@ -395,20 +404,61 @@ impl Policies {
             });
             agents.insert(name, Arc::new(agent));
         }
+        let before = self.enrolling(&self.agents)?;
+        let enrolling = match self.enrolling(&agents) {
+            Ok(enrolling) => enrolling,
+            Err(problem) => {
+                let _ = self.maps.sweep(); // what stays behind is swept with the next generation
+                return Err(problem);
+            }
+        };
         let guarded = guarded_by(&agents);
         self.guards
             .extend(&guarded)
             .map_err(|error| self.give_up(&error))?;
-        let before = std::mem::replace(&mut self.agents, agents);
+        // Who enrols no longer does before the agent's slot can be another's, and who is to enrol does
+        // when the agent is there.
+        self.enrolment
+            .hold(&common(&before, &enrolling))
+            .map_err(|error| self.give_up(&error))?;
+        let agents_before = std::mem::replace(&mut self.agents, agents);
         if let Err(problem) = self.commit(generation, &slots, store_names) {
-            self.agents = before;
+            self.agents = agents_before;
             self.guards.settle(guarded_by(&self.agents));
+            let _ = self.enrolment.hold(&before); // all of it was there
             let _ = store::write(&self.slots_file, &self.slots); // as they were
             let _ = self.maps.sweep(); // what stays behind is swept with the next generation
             return Err(problem);
         }
         self.guards.settle(guarded);
+        if let Err(error) = self.enrolment.hold(&enrolling) {
+            let message =
+                format!("{error}; the policy is in force, and not every process is enrolled");
+            return Err(internal(message));
+        }
         Ok(applied)
+    }
+
+    /// Who enrols, with these agents in force.
+    fn enrolling(&self, agents: &BTreeMap<String, Arc<Agent>>) -> Result<Enrolling, Problem> {
+        let mut all = enrol::managers(&self.learner);
+        for (name, agent) in agents {
+            agent.ways.add(agent.slot, &mut all).map_err(|what| {
+                let message = format!("the {what} of agent `{name}` is another agent's");
+                Problem::new(ErrorCode::PolicyInvalid, message)
+                    .hint("each slice and each entry enrols for one agent: give this one its own")
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// Whether any agent's processes become sessions without asking.
+    #[must_use]
+    pub fn enrols(&self) -> bool {
+        self.agents.values().any(|agent| {
+            let agent = &agent.policy().agent;
+            agent.slice.is_some() || agent.entry.is_some()
+        })
     }
 
     fn commit(
@@ -483,6 +533,7 @@ impl Policies {
         let mut taken: BTreeSet<u32> = slots
             .values()
             .chain(busy)
+            .chain(self.slots.values()) // those that go now can still be enrolled for
             .copied()
             .chain([CANARY_AGENT])
             .collect();
@@ -521,12 +572,14 @@ impl Policies {
         let canary = AgentNames {
             slot: CANARY_AGENT,
             name: CANARY.to_owned(),
+            owner: "enforcer".to_owned(),
             audit: Audit::All,
             cells: Cells::default(),
         };
         let agents = self.agents.iter().map(|(name, agent)| AgentNames {
             slot: agent.slot,
             name: name.clone(),
+            owner: agent.policy.agent.owner.clone(),
             audit: agent.policy.agent.audit,
             cells: agent.cells.clone(),
         });
@@ -543,6 +596,16 @@ impl Policies {
     pub fn agent(&self, name: &str) -> Option<&Arc<Agent>> {
         self.agents.get(name)
     }
+}
+
+/// What enrols for the same agent in both.
+fn common(before: &Enrolling, after: &Enrolling) -> Enrolling {
+    let mut both = before.clone();
+    both.slices
+        .retain(|slice, agent| after.slices.get(slice) == Some(agent));
+    both.entries
+        .retain(|entry, agent| after.entries.get(entry) == Some(agent));
+    both
 }
 
 /// What the policies of these agents name and nobody may change.

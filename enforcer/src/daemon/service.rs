@@ -251,6 +251,7 @@ fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOut
             let in_force = applied.iter().filter_map(|one| policies.agent(&one.agent));
             digests::read(core, in_force.map(|agent| agent.policy().clone()).collect());
             core.post_applied(applied, generation, by);
+            core.keep_spares(policies.enrols());
             Ok(outcome)
         }
         Err(problem) => {

@@ -32,10 +32,15 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("ENFORCER_BPF_OBJECT"));
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Every map that is pinned.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 19] = [
     "LABELS",
     "SESSIONS",
     "PENDING",
+    "SPARES",
+    "NOBODY",
+    "SLICES",
+    "SLICE_LEVELS",
+    "ENTRIES",
     "POLICY",
     "ADDRESSES",
     "PORTS",

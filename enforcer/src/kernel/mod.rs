@@ -4,6 +4,7 @@
 //! btf       where this kernel keeps the fields that the programs read
 //! load      programs loaded, attached and pinned; or taken over from an earlier daemon
 //! learn     what the kernel calls a file
+//! enrolment slices and entry files, and the sessions kept for them
 //! files     the host's libraries and the enforcer's own files
 //! tables    a compiled policy put into maps, and the generation swapped
 //! sessions  slots, pending enrolments, labels
@@ -11,6 +12,7 @@
 //! ```
 
 pub mod btf;
+pub mod enrolment;
 pub mod files;
 pub mod learn;
 pub mod load;

@@ -1,13 +1,19 @@
 //! `[agent]` and `[agent.enrol]`.
 
+use enforcer_common::{
+    label::{ENTRY_LEN, SLICE_LEN},
+    maps::SLICE_DEPTH,
+};
+
 use super::{
-    fields::{Fields, Log, Raw, one_of, word},
+    fields::{Fields, Log, Raw, one_of, value, word},
+    path::parse_path,
     until,
 };
 use crate::{
     diagnostic::{Diagnostic, quoted},
     key::Table,
-    model::{Agent, Audit, Launch, Libraries, Mode, OnAuditFailure},
+    model::{Agent, Audit, Entry, Launch, Libraries, Mode, OnAuditFailure},
     source::Spanned,
 };
 
@@ -43,7 +49,8 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
         span: fields.key_span(name).unwrap_or(fields.span),
     };
     let (jit, set_id, secure_exec) = (switch("jit"), switch("set_id"), switch("secure_exec"));
-    let launch = fields.table("enrol").and_then(|raw| enrol(log, text, raw));
+    let enrol = fields.table("enrol").map(|raw| enrol(log, text, raw));
+    let enrol = enrol.unwrap_or_default();
     let owner = filled(log, &fields, "owner");
     let purpose = filled(log, &fields, "purpose");
     // Only now may anything be missing: every error above was to be found first.
@@ -58,7 +65,9 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
         jit: jit.value,
         set_id,
         secure_exec: secure_exec.value,
-        launch,
+        launch: enrol.launch,
+        slice: enrol.slice,
+        entry: enrol.entry,
     })
 }
 
@@ -130,10 +139,88 @@ fn mode(log: &mut Log, fields: &Fields<'_>) -> Option<Mode> {
     }
 }
 
-fn enrol(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Launch> {
+/// `[agent.enrol]`: what of it could be read.
+#[derive(Default)]
+struct Enrol {
+    launch: Option<Launch>,
+    slice: Option<Spanned<String>>,
+    entry: Option<Entry>,
+}
+
+fn enrol(log: &mut Log, text: &str, raw: Raw<'_>) -> Enrol {
     let fields = Fields::open(log, text, Table::Enrol, raw.table, raw.span);
-    let raw = fields.table("launch")?;
-    let launch = Fields::open(log, text, Table::Launch, raw.table, raw.span);
-    let group = filled(log, &launch, "group");
-    Some(Launch { group })
+    let launch = fields.table("launch").map(|raw| {
+        let launch = Fields::open(log, text, Table::Launch, raw.table, raw.span);
+        let group = filled(log, &launch, "group");
+        Launch { group }
+    });
+    let entry = fields.table("entry").and_then(|raw| {
+        let entry = Fields::open(log, text, Table::Entry, raw.table, raw.span);
+        let exec = entry
+            .text("exec")
+            .and_then(|path| entry_path(log, text, path));
+        let user = entry.text("user");
+        Some(Entry { exec: exec?, user })
+    });
+    let slice = fields
+        .text("slice")
+        .and_then(|slice| check_slice(log, slice));
+    Enrol {
+        launch,
+        slice,
+        entry,
+    }
+}
+
+fn entry_path(log: &mut Log, text: &str, path: Spanned<String>) -> Option<Spanned<String>> {
+    value(log, text, &path, parse_path)?;
+    let name = path.value.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() || name.len() >= ENTRY_LEN {
+        let message = format!("{} cannot be an entry", quoted(&path.value));
+        log.push(Diagnostic::error(path.span, message).expected(format!(
+            "the path of a file whose name has at most {} bytes",
+            ENTRY_LEN - 1
+        )));
+        return None;
+    }
+    Some(path)
+}
+
+/// Slices that hold much more than an agent: systemd.special(7).
+const NOBODYS: &[&str] = &[
+    "-.slice",
+    "system.slice",
+    "user.slice",
+    "machine.slice",
+    "init.scope",
+];
+
+fn check_slice(log: &mut Log, slice: Spanned<String>) -> Option<Spanned<String>> {
+    let name = slice.value.as_str();
+    let good = |c: char| c.is_ascii_alphanumeric() || ":-_.\\".contains(c);
+    let is_slice = name.strip_suffix(".slice").is_some_and(|stem| {
+        !stem.is_empty() && !stem.starts_with('-') && !stem.ends_with('-') && !stem.contains("--")
+    });
+    let depth = name.matches('-').count() + 1;
+    if NOBODYS.contains(&name) {
+        let message = format!("{} holds the host's own services or users", quoted(name));
+        log.push(
+            Diagnostic::error(slice.span, message)
+                .hint("give the agent a slice of its own: `Slice=` of its unit"),
+        );
+        return None;
+    }
+    if !is_slice
+        || name.len() >= SLICE_LEN
+        || !name.chars().all(good)
+        || depth > SLICE_DEPTH as usize
+    {
+        let message = format!("{} is no slice", quoted(name));
+        log.push(Diagnostic::error(slice.span, message).expected(format!(
+            "the name of a systemd slice, such as `release-bot.slice`, of at most {} bytes and {SLICE_DEPTH} parts",
+            SLICE_LEN - 1
+        )));
+        return None;
+    }
+    Some(slice)
 }

@@ -4,8 +4,7 @@ use enforcer_common::verdict::Reason;
 
 use super::{
     destination::{parse_connect, parse_listen},
-    fault::Fault,
-    fields::{Fields, Log, Raw, part, word},
+    fields::{Fields, Log, Raw, value, word},
     path::{parse_path, parse_peer},
 };
 use crate::{
@@ -60,20 +59,5 @@ fn action(log: &mut Log, text: &str, fields: &Fields<'_>) -> Option<ExampleActio
         "connect" => value(log, text, &tried, parse_connect).map(ExampleAction::Connect),
         "listen" => value(log, text, &tried, parse_listen).map(ExampleAction::Listen),
         _ => value(log, text, &tried, parse_peer).map(ExampleAction::Unix),
-    }
-}
-
-fn value<T>(
-    log: &mut Log,
-    source: &str,
-    text: &Spanned<String>,
-    parse: fn(&str) -> Result<T, Fault>,
-) -> Option<T> {
-    match parse(&text.value) {
-        Ok(value) => Some(value),
-        Err(fault) => {
-            log.push(fault.at(part(source, text, fault.bytes.clone())));
-            None
-        }
     }
 }

@@ -8,6 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::fault::Fault;
 use crate::{
     diagnostic::{Diagnostic, quoted},
     key::{KEYS, Key, Kind, Need, Table, find, keys},
@@ -334,5 +335,21 @@ fn wrong_type(
         | Kind::Table
         | Kind::Texts
         | Kind::Tables => fault(value, key.kind.name()),
+    }
+}
+
+/// Reads a text; what is wrong is shown at its place in it.
+pub(super) fn value<T>(
+    log: &mut Log,
+    source: &str,
+    text: &Spanned<String>,
+    parse: fn(&str) -> Result<T, Fault>,
+) -> Option<T> {
+    match parse(&text.value) {
+        Ok(value) => Some(value),
+        Err(fault) => {
+            log.push(fault.at(part(source, text, fault.bytes.clone())));
+            None
+        }
     }
 }

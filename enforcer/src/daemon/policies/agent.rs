@@ -10,7 +10,7 @@ use enforcer_policy::{Audit, Cells, Libraries, Mode, OnAuditFailure, Policy};
 use super::{looks::Looks, prepare::Prepared};
 use crate::{
     control::api::{PolicyFacts, PolicySource},
-    daemon::{clock, guarded::Guarded},
+    daemon::{clock, enrol::Ways, guarded::Guarded},
 };
 
 /// An agent in force.
@@ -24,6 +24,7 @@ pub struct Agent {
     pub(super) cells: Cells,
     pub(super) looks: Looks,
     pub(super) guarded: Guarded,
+    pub(super) ways: Ways,
     counts: Counts,
 }
 
@@ -44,6 +45,7 @@ impl Agent {
             fingerprint,
             looks,
             guarded,
+            ways,
         } = from;
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         Self {
@@ -54,6 +56,7 @@ impl Agent {
             policy,
             looks,
             guarded,
+            ways,
             counts: Counts {
                 executables: number(built.executables.len()),
                 destinations: number(built.addresses.len()),

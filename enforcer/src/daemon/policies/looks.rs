@@ -104,6 +104,10 @@ impl Facts for Looking<'_> {
         }
     }
 
+    fn has_user(&self, name: &str) -> bool {
+        self.host.has_user(name)
+    }
+
     fn writable_directory(&self, path: &str) -> Option<String> {
         self.host.writable_directory(path)
     }

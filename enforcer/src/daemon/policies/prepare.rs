@@ -18,7 +18,10 @@ use crate::{
         api::{Diagnostic, ErrorCode, PolicySource, Problem},
         sources::{policy_files, read_policy},
     },
-    daemon::guarded::{self, Guarded},
+    daemon::{
+        enrol::Ways,
+        guarded::{self, Guarded},
+    },
     facts::HostFacts,
     kernel::learn::Learner,
 };
@@ -31,6 +34,7 @@ pub struct Prepared {
     pub(super) fingerprint: u64,
     pub(super) looks: Looks,
     pub(super) guarded: Guarded,
+    pub(super) ways: Ways,
 }
 
 impl Prepared {
@@ -62,7 +66,8 @@ pub fn prepare(
         return Err(Diagnostic::list(&checked.errors));
     }
     let tables = compile(&parsed.policy, facts).map_err(|found| Diagnostic::list(&found))?;
-    let fingerprint = fingerprint(&tables);
+    let ways = Ways::of(&parsed.policy, learner);
+    let fingerprint = fingerprint(&tables, &ways);
     let looks = facts.keep(&parsed.policy);
     Ok(Prepared {
         source: source.clone(),
@@ -71,16 +76,18 @@ pub fn prepare(
         fingerprint,
         looks,
         guarded,
+        ways,
     })
 }
 
 /// Tells apart tables of one text: the same text leads to others when the files it names change.
-fn fingerprint(tables: &Tables) -> u64 {
+fn fingerprint(tables: &Tables, ways: &Ways) -> u64 {
     let mut hasher = DefaultHasher::new();
     tables.addresses.hash(&mut hasher);
     tables.ports.hash(&mut hasher);
     tables.executables.hash(&mut hasher);
     tables.unix.hash(&mut hasher);
+    ways.hash(&mut hasher);
     hasher.finish()
 }
 
