@@ -40,6 +40,8 @@ pub const MAX_SPARES: u32 = 256;
 pub const MAX_ENROLLING: u32 = 2 * MAX_AGENTS;
 /// Levels of control groups below the root at which a slice can be.
 pub const SLICE_DEPTH: u32 = 8;
+/// Bit of the number in `SLICE_LEVELS`: there are entry files. The others are levels of slices.
+pub const ENTRIES_IN_USE: u64 = 1 << 63;
 /// Libraries of the host.
 pub const MAX_LIBRARIES: u32 = 16_384;
 /// Files and folders that no session changes.

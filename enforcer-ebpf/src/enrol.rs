@@ -5,7 +5,7 @@ use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use enforcer_common::{
     event::{Header, Kind},
     label::{ANY_USER, ENTRY_LEN, EntryKey, NO_AGENT, SLICE_LEN, Spare},
-    maps::{Counter, SLICE_DEPTH},
+    maps::{Counter, ENTRIES_IN_USE, SLICE_DEPTH},
     object::FileId,
     verdict::{Reason, Verdict},
 };
@@ -26,6 +26,9 @@ use crate::{
 /// The agent whose session the execution of this file begins, for a process that is in none.
 #[inline(always)]
 pub fn agent_of_exec(file: Ptr) -> Option<u32> {
+    if levels() == 0 {
+        return None;
+    }
     let of_file = of_entry(file);
     if of_file == Some(NO_AGENT) {
         return None;
@@ -59,7 +62,7 @@ fn of_entry(file: Ptr) -> Option<u32> {
 /// Whether any slice enrols. What every task outside pays for slices that nobody uses.
 #[inline(always)]
 pub fn slices_in_use() -> bool {
-    levels() != 0
+    levels() & !ENTRIES_IN_USE != 0
 }
 
 #[inline(always)]
@@ -70,7 +73,7 @@ fn levels() -> u64 {
 /// By the name of a control group that the current task is in, directly or below it.
 #[inline(always)]
 fn of_slice() -> Option<u32> {
-    let levels = levels();
+    let levels = levels() & !ENTRIES_IN_USE;
     if levels == 0 {
         return None;
     }

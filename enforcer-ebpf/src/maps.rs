@@ -92,7 +92,8 @@ pub static NOBODY: Array<Label, 1> = Array::new();
 #[btf_map]
 pub static SLICES: HashMap<[u8; SLICE_LEN], u32, { MAX_ENROLLING as usize }> = HashMap::new();
 
-/// Levels of control groups at which there are such slices, as bits: nearly always none or one.
+/// Levels of control groups at which there are such slices, as bits: nearly always none or one; and
+/// `ENTRIES_IN_USE`. 0 = nothing enrols without asking, which all others find out by one look.
 #[btf_map]
 pub static SLICE_LEVELS: Array<u64, 1> = Array::new();
 

@@ -26,14 +26,14 @@ const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// `socket_create(family, type, protocol, kern)`: what cannot be judged later must not exist.
 #[lsm(hook = "socket_create")]
 pub fn socket_create(ctx: LsmContext) -> i32 {
-    let Some(acting) = Acting::current() else {
-        return GO_ON;
-    };
     let (family, kind, protocol): (u32, u32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let kernel_internal: u32 = ctx.arg(3);
     if kernel_internal != 0 || can_be_judged(family, kind, protocol) {
         return GO_ON;
     }
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
     let finding = Finding::of(acting.fault.unwrap_or(Reason::SocketKindNotAllowed));
     conclude(&acting, Kind::Socket, finding, |event: *mut Socket| {
         // SAFETY: the reservation is as large as the type.

@@ -312,7 +312,7 @@ pub(crate) const KEYS: &[Key] = &[
         "on_audit_failure",
         K::Text,
         N::Default("`\"deny\"`"),
-        "What happens to an action that cannot be recorded: `deny` it; let it go on and raise an `alert`; or `continue` and only count it.",
+        "What happens to an action that cannot be recorded: `deny` it; let it go on and raise an `alert`, an error in the daemon's journal; or `continue` and only count it.",
         "on_audit_failure = \"deny\"",
     ),
     key(

@@ -13,6 +13,8 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use enforcer_common::{
@@ -66,6 +68,10 @@ pub struct Core {
     spares: Mutex<Spares>,
     /// Whether processes become sessions without asking, so that sessions are kept for them.
     enrols: AtomicBool,
+    /// When somebody last had need of the watch for changed files, and whether it is kept.
+    watch: Mutex<Watched>,
+    /// Whether an agent has `on_audit_failure = "alert"`.
+    alerts: AtomicBool,
     names: Mutex<Names>,
     standing: Mutex<Standing>,
     outbox: Mutex<Vec<Value>>,
@@ -76,6 +82,18 @@ pub struct Core {
     emptied: AtomicU64,
     stopping: AtomicBool,
 }
+
+/// The watch for changed files, as whoever begins a session and the one who watches agree on it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Watched {
+    needed: Option<Instant>,
+    is_kept: bool,
+}
+
+/// How long the watch is kept after the last session.
+const WATCH_AFTER: Duration = Duration::from_secs(60);
+/// How long a session waits for the watch to begin.
+const WATCH_BEGINS: Duration = Duration::from_secs(10);
 
 /// Whether the daemon enforces, and how that is known.
 #[derive(Clone, Debug)]
@@ -130,6 +148,8 @@ impl Core {
             maps: Mutex::new(maps),
             spares: Mutex::new(spares),
             enrols: AtomicBool::new(false),
+            watch: Mutex::new(Watched::default()),
+            alerts: AtomicBool::new(false),
             names: Mutex::new(names),
             standing: Mutex::new(Standing {
                 state: api::State::Starting,
@@ -180,10 +200,53 @@ impl Core {
         sessions.free_slot(lock(&self.spares).slots())
     }
 
-    /// Keeps sessions for processes that enrol without asking, if any do.
-    pub fn keep_spares(&self, enrols: bool) {
-        self.enrols.store(enrols, Ordering::Release);
+    /// Notes what the policies in force want of the daemon; keeps sessions for processes that enrol
+    /// without asking, if any do.
+    pub fn note_policies(&self, policies: &Policies) {
+        self.enrols.store(policies.enrols(), Ordering::Release);
+        self.alerts.store(policies.alerts(), Ordering::Release);
         self.fill_spares();
+    }
+
+    /// Whether changed files are to be watched for: sessions run, or can begin without asking, or ended
+    /// not long ago. Watching costs every process of the host a little at each open and read, so it is
+    /// not done for nobody.
+    #[must_use]
+    pub fn needs_watch(&self) -> bool {
+        let is_used =
+            self.enrols.load(Ordering::Acquire) || self.sessions().living().next().is_some();
+        let mut watch = lock(&self.watch);
+        if is_used {
+            watch.needed = Some(Instant::now());
+        }
+        watch.needed.is_some_and(|at| at.elapsed() < WATCH_AFTER)
+    }
+
+    /// Notes whether changed files are watched for, and all that changed before has been looked at.
+    pub fn note_watch(&self, is_kept: bool) {
+        lock(&self.watch).is_kept = is_kept;
+    }
+
+    /// Waits until changed files are watched for, so that a session begins with files as they are now.
+    /// Should that take too long, it begins all the same: what changed is denied until it was looked at.
+    pub fn await_watch(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < WATCH_BEGINS {
+            let mut watch = lock(&self.watch);
+            watch.needed = Some(begun);
+            if watch.is_kept {
+                return;
+            }
+            drop(watch);
+            thread::sleep(Duration::from_millis(5));
+        }
+        tracing::warn!("a session begins before changed files were looked at");
+    }
+
+    /// Whether an agent wants an alert for what could not be recorded.
+    #[must_use]
+    pub fn alerts(&self) -> bool {
+        self.alerts.load(Ordering::Acquire)
     }
 
     fn fill_spares(&self) {

@@ -208,7 +208,7 @@ fn begin(core: &Core) -> Result<()> {
         &|generation, agents| core.names().add(generation, agents),
     )?;
     core.post_applied(applied, policies.generation(), &core::by_daemon());
-    core.keep_spares(policies.enrols());
+    core.note_policies(&policies);
     Ok(())
 }
 

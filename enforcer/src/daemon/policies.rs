@@ -22,7 +22,7 @@ use enforcer_common::{
     label::{AGENT_AUDIT_ALL, AGENT_ENFORCE, AGENT_HOST_LIBRARIES, AGENT_PRESENT, AgentParams},
     maps::{CANARY_AGENT, MAX_AGENTS},
 };
-use enforcer_policy::{Audit, Cells, Tables, plan};
+use enforcer_policy::{Audit, Cells, OnAuditFailure, Tables, plan};
 use serde::{Deserialize, Serialize};
 
 pub use self::agent::Agent;
@@ -459,6 +459,14 @@ impl Policies {
             let agent = &agent.policy().agent;
             agent.slice.is_some() || agent.entry.is_some()
         })
+    }
+
+    /// Whether any agent wants an alert for what could not be recorded.
+    #[must_use]
+    pub fn alerts(&self) -> bool {
+        self.agents
+            .values()
+            .any(|agent| agent.policy().agent.on_audit_failure == OnAuditFailure::Alert)
     }
 
     fn commit(

@@ -290,6 +290,9 @@ impl Pump {
         }
         let gaps = records.len() - before;
         if gaps > 0 {
+            if self.core.alerts() {
+                tracing::error!(gaps, "events were lost; the log says how many and where");
+            }
             told.until_ns = now;
             self.core.log().gaps += u64::try_from(gaps).unwrap_or_default();
         }

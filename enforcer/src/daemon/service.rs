@@ -127,6 +127,7 @@ impl Service for Control {
                         "`enforcer doctor` says which; `systemctl restart enforcer` attaches them",
                     ));
                 }
+                core.await_watch();
                 launch::launch(core, &asking, request)
             })
             .await?;
@@ -251,7 +252,7 @@ fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOut
             let in_force = applied.iter().filter_map(|one| policies.agent(&one.agent));
             digests::read(core, in_force.map(|agent| agent.policy().clone()).collect());
             core.post_applied(applied, generation, by);
-            core.keep_spares(policies.enrols());
+            core.note_policies(&policies);
             Ok(outcome)
         }
         Err(problem) => {

@@ -5,6 +5,9 @@
 //! inotify(7). When something in one of them changes and it has been quiet for [`QUIET`], the
 //! policies are compiled anew; an agent whose tables differ gets a new generation, as if its policy
 //! had been applied again. Until then the changed file is denied (`file-changed`, `not-listed`).
+//!
+//! It is watched only while sessions run, or can begin without asking: a watch costs every open and
+//! read of its file system something. A session that is to begin waits until it is.
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +46,8 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
 const QUIET: Duration = Duration::from_millis(100);
 /// ...or when so much time has gone by since the first change.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often the thread looks whether somebody has need of it.
+const REST: Duration = Duration::from_millis(20);
 /// How often the thread looks whether other policies are in force, or the daemon stops.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -58,6 +63,7 @@ pub fn start(core: &Arc<Core>, libraries: Libraries) -> io::Result<()> {
         generation: None,
         folders: BTreeMap::new(),
         watched: HashMap::new(),
+        stale: Stale::default(),
     };
     thread::Builder::new()
         .name("watch".to_owned())
@@ -77,6 +83,8 @@ struct Watch {
     generation: Option<u32>,
     folders: BTreeMap<PathBuf, Interest>,
     watched: HashMap<WatchDescriptor, PathBuf>,
+    /// What has to be looked at again.
+    stale: Stale,
 }
 
 /// What of a folder matters.
@@ -117,24 +125,41 @@ impl Stale {
 
 impl Watch {
     fn turn(&mut self) {
+        if !self.core.needs_watch() {
+            return self.rest();
+        }
         let generation = self.core.policies().generation();
-        let mut stale = Stale::default();
         if self.generation != Some(generation) {
             self.generation = Some(generation);
-            // What changed before its folder was watched was not seen.
-            stale = self.watch_folders();
+            self.watch_folders();
         }
-        stale = stale.with(self.changes());
-        if stale.is_nothing() {
-            return;
+        if self.stale.is_nothing() {
+            self.core.note_watch(true);
+            self.stale = self.changes();
         }
+        let stale = std::mem::take(&mut self.stale);
         if stale.libraries {
             self.libraries.refresh();
         }
         if stale.policies {
             self.core.refresh_policies();
         }
-        self.watch_folders();
+        if !stale.is_nothing() {
+            self.watch_folders();
+        }
+    }
+
+    /// Watches nothing, for nobody is there to whom it would matter.
+    fn rest(&mut self) {
+        self.core.note_watch(false);
+        for (descriptor, _) in self.watched.drain() {
+            let _ = self.inotify.rm_watch(descriptor); // it may have gone with its folder
+        }
+        let _ = self.inotify.read_events(); // of the time before
+        self.folders.clear();
+        self.stale = Stale::default();
+        self.generation = None;
+        thread::sleep(REST);
     }
 
     /// Waits a tick for changes, and when there are some, until they are over.
@@ -189,9 +214,9 @@ impl Watch {
         }
     }
 
-    /// Watches what the policies in force and the libraries are about, and nothing else. Says what
-    /// has to be looked at again, because it was not watched before.
-    fn watch_folders(&mut self) -> Stale {
+    /// Watches what the policies in force and the libraries are about, and nothing else. What was not
+    /// watched before has to be looked at again: what changed in it until now was not seen.
+    fn watch_folders(&mut self) {
         let mut wanted: BTreeMap<PathBuf, Interest> = BTreeMap::new();
         for folder in self.libraries.folders() {
             wanted.entry(folder.clone()).or_default().libraries = true;
@@ -199,7 +224,6 @@ impl Watch {
         for path in self.policy_paths() {
             want(&path, &mut wanted);
         }
-        let mut stale = Stale::default();
         for (folder, interest) in &wanted {
             if self.folders.get(folder) == Some(interest) {
                 continue;
@@ -207,7 +231,7 @@ impl Watch {
             match self.inotify.add_watch(folder, CHANGES) {
                 Ok(descriptor) => {
                     self.watched.insert(descriptor, folder.clone());
-                    stale = stale.with(Stale {
+                    self.stale = self.stale.with(Stale {
                         policies: interest.all || !interest.names.is_empty(),
                         libraries: interest.libraries,
                     });
@@ -230,7 +254,6 @@ impl Watch {
             self.watched.remove(&descriptor);
         }
         self.folders = wanted;
-        stale
     }
 
     fn policy_paths(&self) -> BTreeSet<String> {

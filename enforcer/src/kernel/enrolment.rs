@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 
 use aya::maps::{Array, HashMap, MapData, MapError, Queue};
-use enforcer_common::label::{EntryKey, SLICE_LEN, Spare};
+use enforcer_common::{
+    label::{EntryKey, NO_AGENT, SLICE_LEN, Spare},
+    maps::ENTRIES_IN_USE,
+};
 
 use super::{KernelError, load::Pins};
 
@@ -51,11 +54,10 @@ impl EnrolmentMaps {
     pub fn hold(&mut self, wanted: &Enrolling) -> Result<(), KernelError> {
         hold(&mut self.slices, &wanted.slices).map_err(KernelError::map("SLICES"))?;
         hold(&mut self.entries, &wanted.entries).map_err(KernelError::map("ENTRIES"))?;
-        let levels = wanted
-            .slices
-            .keys()
-            .map(level)
-            .fold(0, |all, level| all | 1 << level);
+        let slices = wanted.slices.keys().map(|name| 1 << level(name));
+        let has_entries = wanted.entries.values().any(|agent| *agent != NO_AGENT);
+        let entries = has_entries.then_some(ENTRIES_IN_USE);
+        let levels: u64 = slices.chain(entries).fold(0, |all, bit| all | bit);
         self.levels
             .set(0, levels, 0)
             .map_err(KernelError::map("SLICE_LEVELS"))

@@ -4,6 +4,7 @@
 //! ```text
 //! bench run OUT NOOP   nothing attached -> no-op programs (NOOP) -> the product, outside a session and inside
 //!                      with more and more rules, and denied; the numbers as JSON to OUT
+//! bench hold NOOP      holds the no-op programs attached until its input ends
 //! bench measure        measures in this process; the numbers as JSON to standard output
 //! ```
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod product;
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 
 /// Instructions by operation: `tcp`, `udp`, `exec`, `open`, `read`.
@@ -32,9 +34,17 @@ fn main() -> Result<()> {
             println!("{}", json!(measure::all(true)?));
             Ok(())
         }
+        ["hold", noop] => noop::hold(noop),
         ["run", out, noop] => run(out, noop),
-        _ => bail!("bench run OUT NOOP | bench measure [denied]"),
+        _ => bail!("bench run OUT NOOP | bench hold NOOP | bench measure [denied]"),
     }
+}
+
+/// An inotify watch on a folder.
+fn watch(folder: &str) -> Result<Inotify> {
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+    inotify.add_watch(folder, AddWatchFlags::IN_CREATE)?;
+    Ok(inotify)
 }
 
 fn run(out: &str, noop: &str) -> Result<()> {
@@ -46,7 +56,12 @@ fn run(out: &str, noop: &str) -> Result<()> {
     };
     note("none", measure::all(false)?);
     {
-        let _attached = noop::attach(noop).context("the no-op programs")?;
+        // What the daemon's watch for changed files costs by itself, where nobody else has one.
+        let _watch = watch("/usr/bin")?;
+        note("watched", measure::all(false)?);
+    }
+    {
+        let _attached = noop::Holder::start(noop).context("the no-op programs")?;
         note("noop", measure::all(false)?);
     }
     let product = product::Product::start()?;

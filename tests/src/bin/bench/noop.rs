@@ -1,13 +1,52 @@
-//! The no-op programs, attached for as long as they are held.
+//! The no-op programs, attached for as long as a process of their own holds them: their descriptors would be
+//! copied and closed by everything that the measuring process starts.
 
-use std::fs;
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, Read as _},
+    process::{Child, Command, Stdio},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aya::{Btf, Ebpf, programs::Lsm};
 use enforcer_common::hooks::hooks_of;
 
+/// The process that holds them.
+pub struct Holder(Child);
+
+impl Holder {
+    /// Starts it; returns when every program is attached.
+    pub fn start(object: &str) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["hold", object])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().context("its output")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line == "attached\n", "it said {line:?}");
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait(); // it ends when its input does
+    }
+}
+
+/// Attaches them and stays until the input ends.
+pub fn hold(object: &str) -> Result<()> {
+    let _programs = attach(object)?;
+    println!("attached");
+    io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
 /// Attaches a program that does nothing to every hook that the product has on this kernel.
-pub fn attach(object: &str) -> Result<Ebpf> {
+fn attach(object: &str) -> Result<Ebpf> {
     let mut programs = Ebpf::load(&fs::read(object)?)?;
     let types = Btf::from_sys_fs()?;
     let hooks: Vec<_> = hooks_of(version()?).collect();

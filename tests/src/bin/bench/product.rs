@@ -108,9 +108,10 @@ fn apply(rules: &str) -> Result<()> {
     let own = own.display();
     let policy = format!(
         "schema = 1\n[agent]\nname = \"bench\"\nowner = \"bench@example.com\"\npurpose = \"a measurement\"\n\
+         on_audit_failure = \"continue\"\n\
          [agent.enrol]\nlaunch = {{}}\n\
          [[exec]]\nid = \"programs\"\nallow = [\"{own}\", \"{NOTHING}\"]\n\
-         [[listen]]\nid = \"servers\"\nallow = [\"tcp:127.0.0.1:*\", \"udp:127.0.0.1:*\"]\n{rules}"
+         [[listen]]\nid = \"own\"\nallow = [\"tcp:127.0.0.1:*\", \"udp:127.0.0.1:*\"]\n{rules}"
     );
     fs::write(POLICY, policy)?;
     let applied = Command::new(ENFORCER)
