@@ -33,6 +33,7 @@ pub const FIELDS: &[Field] = &[
     field("FILE_PATH", &["file.f_path"]),
     field("FILE_DENTRY", &["file.f_path.dentry"]),
     field("FILE_MODE", &["file.f_mode"]),
+    field("FILE_FLAGS", &["file.f_flags"]),
     field("PATH_DENTRY", &["path.dentry"]),
     field("INODE_NUMBER", &["inode.i_ino"]),
     field("INODE_MODE", &["inode.i_mode"]),

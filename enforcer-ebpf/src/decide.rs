@@ -99,13 +99,14 @@ pub fn code(acting: &Acting, file: &FileId, stamp: &FileStamp) -> Finding {
     if let Some(fault) = fault_of_code(acting) {
         return Finding::of(fault);
     }
+    let found = listed(acting, file, stamp);
+    if found.reason as u8 != Reason::NotListed as u8 {
+        return found;
+    }
     if acting.runs(file) {
         return Finding::of(Reason::RuleAllows); // judged and reported as it was executed
     }
-    let found = listed(acting, file, stamp);
-    if found.reason as u8 != Reason::NotListed as u8
-        || acting.params.flags & AGENT_HOST_LIBRARIES == 0
-    {
+    if acting.params.flags & AGENT_HOST_LIBRARIES == 0 {
         return found;
     }
     // SAFETY: the stamp is compared at once; the daemon replaces an entry whole.

@@ -36,6 +36,7 @@ tool, aside = "{tool}", "{tool}-aside"
 def opened(flags): os.close(os.open(tool, flags))
 t("write", lambda: opened(os.O_WRONLY))
 t("append", lambda: opened(os.O_RDWR | os.O_APPEND))
+t("open to truncate", lambda: opened(os.O_RDONLY | os.O_TRUNC))
 t("truncate", lambda: os.truncate(tool, os.stat(tool).st_size))
 t("move away", lambda: (os.rename(tool, aside), os.rename(aside, tool)))
 def replace():
@@ -191,6 +192,7 @@ def opened(path, flags): os.close(os.open(path, flags))
 segment = sorted(glob.glob("/var/log/enforcer/*.jsonl"))[-1]
 t("log", lambda: opened(segment, os.O_WRONLY | os.O_APPEND))
 t("log, truncated", lambda: os.truncate(segment, os.stat(segment).st_size) if INSIDE else None)
+t("log, opened to truncate", lambda: opened(segment, os.O_RDONLY | os.O_TRUNC) if INSIDE else None)
 t("state", lambda: opened("/var/lib/enforcer/policy.json", os.O_RDWR))
 t("binary", lambda: os.chmod("/usr/bin/enforcer", 0o755))
 t("new policy", lambda: (open("/var/lib/enforcer/x", "w").close(), os.unlink("/var/lib/enforcer/x")))

@@ -14,7 +14,8 @@ use crate::{
 const NO_AUDIT: u32 = 0x02;
 
 /// Bits by number of `linux/capability.h`.
-const WITHHELD: u64 = bit(12) // CAP_NET_ADMIN: routes, packet filters, interfaces, marks
+const WITHHELD: u64 = bit(9) // CAP_LINUX_IMMUTABLE: a log that nobody can append to
+    | bit(12) // CAP_NET_ADMIN: routes, packet filters, interfaces, marks
     | bit(13) // CAP_NET_RAW
     | bit(16) // CAP_SYS_MODULE
     | bit(17) // CAP_SYS_RAWIO: ports and memory of the machine

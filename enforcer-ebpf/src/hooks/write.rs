@@ -12,14 +12,16 @@ use crate::{
     decide,
     emit::{Act, GO_ON, conclude_file},
     kernel::{
-        DENTRY_INODE, DENTRY_NAME, DENTRY_PARENT, FILE_DENTRY, FILE_INODE, FILE_MODE, INODE_MODE,
-        INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of, path_of,
+        DENTRY_INODE, DENTRY_NAME, DENTRY_PARENT, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE,
+        INODE_MODE, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of, path_of,
     },
     label::Acting,
 };
 
 /// `FMODE_WRITE` of `linux/fs.h`.
 const FMODE_WRITE: u32 = 2;
+/// `O_TRUNC` of `asm-generic/fcntl.h`.
+const O_TRUNC: u32 = 0o1000;
 /// `S_IFMT` and `S_IFBLK` of `linux/stat.h`.
 const TYPE: u16 = 0o170_000;
 const BLOCK: u16 = 0o060_000;
@@ -51,7 +53,10 @@ const fn is_kernels(magic: u64) -> bool {
 #[lsm(hook = "file_open")]
 pub fn file_open(ctx: LsmContext) -> i32 {
     let file = Ptr::new(ctx.arg(0));
-    if file.load::<u32>(&FILE_MODE) & FMODE_WRITE == 0 {
+    // O_TRUNC takes a file's content though it is opened for reading only.
+    if file.load::<u32>(&FILE_MODE) & FMODE_WRITE == 0
+        && file.load::<u32>(&FILE_FLAGS) & O_TRUNC == 0
+    {
         return GO_ON;
     }
     let Some(acting) = Acting::current() else {

@@ -45,6 +45,8 @@ pub struct Guards {
     own: Guarded,
     /// Of the policies in force.
     listed: Guarded,
+    /// Whether `own` is known. Until then nothing that an earlier daemon guarded is let go.
+    knows_own: bool,
 }
 
 impl Guards {
@@ -58,10 +60,12 @@ impl Guards {
             learner,
             own: Guarded::new(),
             listed: Guarded::new(),
+            knows_own: false,
         })
     }
 
-    /// Guards the enforcer's own, whose folders are all there by now.
+    /// Guards the enforcer's own, as far as it is there: before any policy is in force, and again when
+    /// every folder has been made.
     ///
     /// # Errors
     /// When the kernel does not tell an identity or refuses an entry.
@@ -95,6 +99,7 @@ impl Guards {
             }
         }
         self.own = guarded;
+        self.knows_own = true;
         let wanted = self.with(&self.listed);
         self.table.hold(&wanted).map_err(io::Error::other)
     }
@@ -115,12 +120,15 @@ impl Guards {
                 limit: MAX_GUARDED,
             });
         }
-        self.table.hold(&wanted)
+        self.table.add(&wanted)
     }
 
     /// Guards what the policies in force name, and no more.
     pub fn settle(&mut self, listed: Guarded) {
         self.listed = listed;
+        if !self.knows_own {
+            return;
+        }
         let wanted = self.with(&self.listed);
         if let Err(error) = self.table.hold(&wanted) {
             // All of it was let in by `extend`: what stays behind is guarded without need.

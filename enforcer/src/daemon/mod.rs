@@ -202,6 +202,10 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
 
 fn begin(core: &Core) -> Result<()> {
     let mut policies = core.policies();
+    // What an earlier daemon guarded stays so while this one starts; its folders are mostly there.
+    policies
+        .guard_own(&core.config)
+        .context("the enforcer's own files")?;
     let applied = policies.begin(
         &core.config.policy_dir(),
         &core.busy_agents(),

@@ -278,6 +278,11 @@ impl Policies {
         let learner = self.learner.clone();
         let facts = HostFacts::new(move |path| learner.identify(path));
         let (mut changed, mut wrong) = (Vec::new(), BTreeMap::new());
+        for agent in self.agents.values_mut() {
+            if let Some(looks) = agent.looks.without_lost() {
+                Arc::make_mut(agent).looks = looks;
+            }
+        }
         for (name, agent) in &self.agents {
             let before = Some(&agent.looks);
             match prepare(

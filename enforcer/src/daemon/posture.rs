@@ -8,8 +8,8 @@ use crate::{
     posture::{Check, CheckState, Host, reentry},
 };
 
-/// Ways round that no hook of a supported kernel closes.
-const OPEN: [(&str, &str); 4] = [
+/// Ways round that no hook of a supported kernel closes, or none of ours yet.
+const OPEN: [(&str, &str); 9] = [
     (
         "open-sendmmsg",
         "sendmmsg(2): of datagrams to one address the kernel asks about the first only, so that a source route given with a later one is not seen",
@@ -25,6 +25,26 @@ const OPEN: [(&str, &str); 4] = [
     (
         "open-personality",
         "personality(READ_IMPLIES_EXEC): a process can have its heap made executable, about which the kernel asks nobody; what such code runs and reaches is judged all the same",
+    ),
+    (
+        "open-terminal",
+        "TIOCSTI: a session that shares its terminal with a shell outside can type into it; start agents without a terminal of somebody's",
+    ),
+    (
+        "open-owner-signals",
+        "F_SETOWN, prlimit(2): a session can have signals sent to processes of its own user outside, and root can set limits of any process",
+    ),
+    (
+        "open-own-trace",
+        "ptrace(2) among processes of one session: code of one program can be changed by another of the session, whatever `jit` says",
+    ),
+    (
+        "open-devices",
+        "character devices that reach a disk (sg, nvme) and ioctl(2) on files: only root can use them",
+    ),
+    (
+        "open-replaced",
+        "a file that root in a session holds open for writing since before it was listed, or puts in the place of one in the moment after an upgrade, is trusted when it is looked at again",
     ),
 ];
 

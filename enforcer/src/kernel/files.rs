@@ -61,18 +61,7 @@ impl<V: Pod + PartialEq> FileTable<V> {
     /// # Errors
     /// When the kernel refuses an entry, which it does when the table is full; the rest is done.
     pub fn hold(&mut self, wanted: &BTreeMap<FileId, V>) -> Result<(), KernelError> {
-        let mut result = Ok(());
-        for (file, value) in wanted {
-            if self.held.get(file) == Some(value) {
-                continue;
-            }
-            match self.map.insert(file, value, 0) {
-                Ok(()) => {
-                    self.held.insert(*file, *value);
-                }
-                Err(error) => result = Err(KernelError::map(self.name)(error)),
-            }
-        }
+        let mut result = self.add(wanted);
         let gone: Vec<FileId> = self
             .held
             .keys()
@@ -83,6 +72,26 @@ impl<V: Pod + PartialEq> FileTable<V> {
             match self.map.remove(&file) {
                 Ok(()) | Err(MapError::KeyNotFound) => {
                     self.held.remove(&file);
+                }
+                Err(error) => result = Err(KernelError::map(self.name)(error)),
+            }
+        }
+        result
+    }
+
+    /// Makes it hold `wanted` beside what it holds.
+    ///
+    /// # Errors
+    /// As [`FileTable::hold`].
+    pub fn add(&mut self, wanted: &BTreeMap<FileId, V>) -> Result<(), KernelError> {
+        let mut result = Ok(());
+        for (file, value) in wanted {
+            if self.held.get(file) == Some(value) {
+                continue;
+            }
+            match self.map.insert(file, value, 0) {
+                Ok(()) => {
+                    self.held.insert(*file, *value);
                 }
                 Err(error) => result = Err(KernelError::map(self.name)(error)),
             }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An agent in force.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Agent {
     pub(super) slot: u32,
     pub(super) params: AgentParams,

@@ -12,10 +12,12 @@ use enforcer_policy::{Facts, PathFact, Policy};
 use crate::{daemon::places::Place, facts::HostFacts};
 
 /// What was found at each path of a policy when its tables were made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Looks {
     paths: BTreeMap<String, Arc<PathFact>>,
     digests: BTreeMap<String, [u8; 32]>,
+    /// Paths that are guarded since they were found: only root could change them, and no session.
+    closed: BTreeSet<String>,
 }
 
 /// The host's files for one policy: as they are now where only an administrator can have changed
@@ -42,9 +44,9 @@ impl<'a> Looking<'a> {
                 // Guarded or not, what stands open was not an administrator's word.
                 !place.is_open && guard(&place).is_ok()
             });
-            // A path that led nowhere was guarded by nobody.
-            let was_there = before.is_none_or(|looks| looks.was_there(path));
-            if is_roots && was_there {
+            // What was open, led nowhere, or was lost meanwhile, was guarded by nobody all the time.
+            let was_closed = before.is_none_or(|looks| looks.is_closed(path));
+            if is_roots && was_closed {
                 fresh.insert(path.to_owned());
             }
         }
@@ -72,6 +74,7 @@ impl<'a> Looking<'a> {
         Looks {
             paths,
             digests: digests.collect(),
+            closed: self.fresh.clone(),
         }
     }
 
@@ -85,9 +88,24 @@ impl<'a> Looking<'a> {
 }
 
 impl Looks {
-    fn was_there(&self, path: &str) -> bool {
+    fn is_closed(&self, path: &str) -> bool {
         let kept = self.paths.get(path);
-        kept.is_some_and(|fact| !matches!(**fact, PathFact::Missing | PathFact::Unreadable(_)))
+        let was_there =
+            kept.is_some_and(|fact| !matches!(**fact, PathFact::Missing | PathFact::Unreadable(_)));
+        was_there && self.closed.contains(path)
+    }
+
+    /// The same, without the paths that lead nowhere now: whatever comes to stand there, nobody has
+    /// guarded it. `None` when there are none.
+    pub fn without_lost(&self) -> Option<Self> {
+        let is_lost = |path: &&String| Place::of(path).is_err();
+        let lost: Vec<&String> = self.closed.iter().filter(is_lost).collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let mut looks = self.clone();
+        looks.closed.retain(|path| !lost.contains(&path));
+        Some(looks)
     }
 }
 
