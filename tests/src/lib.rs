@@ -23,6 +23,7 @@ pub mod pool;
 pub mod record;
 pub mod server;
 pub mod session;
+pub mod wait;
 
 pub use attempt::Answer;
 pub use policy::{Agent, Policy};

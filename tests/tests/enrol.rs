@@ -6,8 +6,6 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use enforcer_tests::{
@@ -16,10 +14,8 @@ use enforcer_tests::{
     cli::{enforcer, json, must, probe, told, unique},
     place,
     server::LOOPBACK,
+    wait::eventually,
 };
-
-/// Far beyond what a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A control group of a slice, as systemd lays it out, with a unit's below.
 struct Slice {
@@ -99,14 +95,6 @@ fn was_held(agent: &str, servers: &[TcpServer; 2], output: &Output) {
             .iter()
             .all(|kind| log.contains(&format!("\"event_code\":\"{kind}\"")))
     });
-}
-
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what} did not come about");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

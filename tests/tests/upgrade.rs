@@ -2,33 +2,15 @@
 //! administrator can have made it; what others could have changed stays denied.
 #![forbid(unsafe_code)]
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use enforcer_tests::{
     Agent, Policy,
     attack::{PYTHON, policy, script},
     cli::{json, unique},
     place,
+    wait::eventually,
 };
-
-/// Far beyond what a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Asks until the answer is yes.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what} did not come about");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
 
 /// Whether the program runs in a session of this agent, by the file that it leaves.
 fn runs(agent: &Agent, program: &str, mark: &Path) -> bool {
