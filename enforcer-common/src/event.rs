@@ -90,6 +90,14 @@ kinds! {
     Write = 24, "write";
     /// Running a file that gives other ids or capabilities: [`Other`]. Only denials.
     SetId = 25, "set-id";
+    /// Changing another process's limits or scheduling: [`Other`]. Only denials.
+    ProcessControl = 26, "process-control";
+    /// Naming who is signalled about a file (`F_SETOWN`, `FIOSETOWN`): [`Other`]. Only denials.
+    SignalOwner = 27, "signal-owner";
+    /// An ioctl(2) that acts on others or on a whole disk or file system: [`Other`]. Only denials.
+    Ioctl = 28, "ioctl";
+    /// Making an io_uring, or a driver's own command on one: [`Other`]. Only denials.
+    IoUring = 29, "io-uring";
 }
 
 /// What every event begins with.

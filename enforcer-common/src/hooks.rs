@@ -31,9 +31,19 @@ pub const HOOKS: &[&str] = &[
     "inode_unlink",
     "inode_rmdir",
     "inode_rename",
+    "inode_setxattr",
+    "inode_removexattr",
+    "inode_init_security_anon",
+    "uring_cmd",
     "ptrace_access_check",
     "ptrace_traceme",
     "task_kill",
+    "task_setrlimit",
+    "task_setscheduler",
+    "task_setnice",
+    "task_setioprio",
+    "file_fcntl",
+    "file_ioctl",
     "capable",
     "bpf",
     "perf_event_open",
@@ -58,12 +68,23 @@ pub const HOOKS: &[&str] = &[
 /// has them attached.
 pub const HOOKS_BEFORE_6_5: &[&str] = &["file_permission"];
 
-/// The hooks that a kernel of this version (major, minor) needs, in the order of attaching.
-pub fn hooks_of(version: (u32, u32)) -> impl Iterator<Item = &'static str> {
+/// Hooks that the kernel asks where it has them, and where it has not, another one in their place:
+/// `file_ioctl` for calls of 32-bit programs (before 6.8 and its backports), `inode_setxattr` and
+/// `inode_removexattr` for access lists (before 6.2).
+pub const HOOKS_WHERE_PRESENT: &[&str] =
+    &["file_ioctl_compat", "inode_set_acl", "inode_remove_acl"];
+
+/// The hooks that a kernel of this version (major, minor) needs, in the order of attaching; `has` says
+/// whether it has a hook.
+pub fn hooks_of(
+    version: (u32, u32),
+    has: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = &'static str> {
     let old: &[&str] = if version < (6, 5) {
         HOOKS_BEFORE_6_5
     } else {
         &[]
     };
-    old.iter().chain(HOOKS).copied()
+    let present = HOOKS_WHERE_PRESENT.iter().filter(move |hook| has(hook));
+    old.iter().chain(present).chain(HOOKS).copied()
 }

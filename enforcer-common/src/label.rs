@@ -133,6 +133,31 @@ pub const AGENT_SET_ID: u32 = 32;
 pub const AGENT_HOST_LIBRARIES: u32 = 64;
 /// [`AgentParams::flags`]: the loader ignores the variables by which others lead it (`secure_exec = true`).
 pub const AGENT_SECURE_EXEC: u32 = 128;
+/// [`AgentParams::flags`]: character devices may be opened for writing (`devices = true`).
+pub const AGENT_DEVICES: u32 = 256;
+/// [`AgentParams::flags`]: rings of io_uring may be made (`io_uring = true`).
+pub const AGENT_IO_URING: u32 = 512;
+/// [`AgentParams::flags`]: user namespaces may be made, and mounts in them (`namespaces = true`).
+pub const AGENT_NAMESPACES: u32 = 1024;
+
+/// [`AgentParams::sockets`]: `AF_NETLINK` sockets of protocol `NETLINK_ROUTE`.
+pub const SOCKETS_NETLINK_ROUTE: u32 = 1;
+/// [`AgentParams::sockets`]: `AF_NETLINK` sockets of any protocol.
+pub const SOCKETS_NETLINK: u32 = 2;
+/// [`AgentParams::sockets`]: datagram sockets of ICMP and ICMPv6.
+pub const SOCKETS_PING: u32 = 4;
+/// [`AgentParams::sockets`]: raw IPv4 and IPv6 sockets.
+pub const SOCKETS_RAW: u32 = 8;
+/// [`AgentParams::sockets`]: `AF_PACKET`.
+pub const SOCKETS_PACKET: u32 = 16;
+/// [`AgentParams::sockets`]: `AF_VSOCK`.
+pub const SOCKETS_VSOCK: u32 = 32;
+/// [`AgentParams::sockets`]: `AF_ALG`.
+pub const SOCKETS_ALG: u32 = 64;
+/// [`AgentParams::sockets`]: `AF_BLUETOOTH`.
+pub const SOCKETS_BLUETOOTH: u32 = 128;
+/// [`AgentParams::sockets`]: `AF_CAN`.
+pub const SOCKETS_CAN: u32 = 256;
 
 /// What a policy generation says of an agent as a whole. All agents' parameters stand in one inner
 /// map, replaced by one pointer, so that a generation comes into force whole.
@@ -145,8 +170,8 @@ pub struct AgentParams {
     pub tables: u32,
     /// `AGENT_*` bits.
     pub flags: u32,
-    /// Explicit padding, always 0.
-    pub pad: u32,
+    /// `SOCKETS_*` bits: kinds of sockets that may exist although no destination of them is judged.
+    pub sockets: u32,
     /// Without [`AGENT_ENFORCE`]: `CLOCK_BOOTTIME` in nanoseconds from which denials are enforced
     /// all the same. Monitor mode ends by the kernel's clock, whether a daemon lives or not.
     pub monitor_until_ns: u64,

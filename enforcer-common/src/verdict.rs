@@ -108,4 +108,10 @@ reasons! {
     SetIdNotAllowed = 23, "set-id-not-allowed";
     /// The task stands in an agent's slice, was there before it could be enrolled, and what it runs is not known.
     IdentityUnknown = 24, "identity-unknown";
+    /// The file is a device whose driver may do anything; the agent has no `devices = true`.
+    DeviceNotAllowed = 25, "device-not-allowed";
+    /// The agent has no `io_uring = true`.
+    IoUringNotAllowed = 26, "io-uring-not-allowed";
+    /// A user namespace or a mount; the agent has no `namespaces = true`.
+    NamespaceNotAllowed = 27, "namespace-not-allowed";
 }

@@ -47,7 +47,7 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
         Spare: 16, 8 { session @ 0 + 8, slot @ 8 + 4, pad @ 12 + 4 }
         EntryKey: 64, 8 { folder @ 0 + 16, uid @ 16 + 4, pad @ 20 + 4, name @ 24 + 40 }
         AgentParams: 24, 8 {
-            generation @ 0 + 4, tables @ 4 + 4, flags @ 8 + 4, pad @ 12 + 4, monitor_until_ns @ 16 + 8,
+            generation @ 0 + 4, tables @ 4 + 4, flags @ 8 + 4, sockets @ 12 + 4, monitor_until_ns @ 16 + 8,
         }
         Header: 80, 8 {
             sequence @ 0 + 8, time_ns @ 8 + 8, session @ 16 + 8, exec @ 24 + 8, start_ns @ 32 + 8,
@@ -154,8 +154,10 @@ fn an_abstract_name_keeps_its_length_and_refuses_what_the_kernel_refuses() {
 
 #[test]
 fn every_hook_is_attached_once_and_old_kernels_get_more() {
-    let new: Vec<_> = enforcer_common::hooks::hooks_of((6, 12)).collect();
-    let old: Vec<_> = enforcer_common::hooks::hooks_of((6, 1)).collect();
+    let new: Vec<_> = enforcer_common::hooks::hooks_of((6, 12), |_| true).collect();
+    let old: Vec<_> = enforcer_common::hooks::hooks_of((6, 1), |_| true).collect();
+    let bare = enforcer_common::hooks::hooks_of((6, 12), |_| false).count();
+    assert!(bare < new.len(), "what a kernel has not is not attached");
     assert!(!new.contains(&"file_permission") && old.contains(&"file_permission"));
     assert!(new.iter().all(|hook| old.contains(hook)));
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use enforcer_common::{
-    label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_HOST_LIBRARIES, AGENT_JIT, AGENT_SET_ID},
+    label::{AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_HOST_LIBRARIES, AGENT_JIT},
     maps::GUARDED_LISTED,
     object::{Address, AddressKey, FileId, FileStamp, LISTEN, PortKey, TCP, UnixKey},
     permit::{Answer, ExecPermit, NO_CELL, Permit},
@@ -178,14 +178,21 @@ pub fn listed_place(acting: &Acting) -> Finding {
     Finding::of(fault_of_code(acting).unwrap_or(Reason::ListedCode))
 }
 
-/// Judges a program that would give its process other ids or capabilities.
+/// Judges what an agent may do only when its policy says so as a whole: `flag` is the `AGENT_*` bit,
+/// `otherwise` why it is denied without.
 #[inline(always)]
-pub fn set_id(acting: &Acting) -> Finding {
+pub fn by_flag(acting: &Acting, flag: u32, otherwise: Reason) -> Finding {
     Finding::of(match acting.fault {
         Some(fault) => fault,
-        None if acting.params.flags & AGENT_SET_ID != 0 => Reason::RuleAllows,
-        None => Reason::SetIdNotAllowed,
+        None if acting.params.flags & flag != 0 => Reason::RuleAllows,
+        None => otherwise,
     })
+}
+
+/// Whether sockets of one of these kinds (`SOCKETS_*`) may exist.
+#[inline(always)]
+pub const fn has_sockets(acting: &Acting, kinds: u32) -> bool {
+    acting.fault.is_none() && acting.params.sockets & kinds != 0
 }
 
 /// Judges an internet destination, or with `LISTEN` in `protocol` a local address.

@@ -7,7 +7,7 @@ use aya_ebpf::{
     maps::ring_buf::RingBufEntry,
 };
 use enforcer_common::{
-    event::{File, Header, Kind, Other},
+    event::{File, Header, Kind, Other, PATH_LEN},
     label::Label,
     maps::Counter,
     object::{FileId, FileStamp},
@@ -18,7 +18,9 @@ use enforcer_common::{
 use crate::{
     arch::{eperm, fetch_add},
     decide::{Finding, needs_evidence, reported, verdict},
-    kernel::{TASK_LEADER, TASK_REAL_PARENT, TASK_START, TASK_TGID, boot_time, current},
+    kernel::{
+        Ptr, TASK_LEADER, TASK_REAL_PARENT, TASK_START, TASK_TGID, boot_time, current, path_of,
+    },
     label::{Acting, session_at},
     maps::{COUNTERS, DENIALS, EVENTS},
 };
@@ -104,6 +106,18 @@ pub fn conclude_file(
             (*event).path_len = path((&raw mut (*event).path).cast());
         }
     })
+}
+
+/// Writes the path of an open file into an event.
+#[inline(always)]
+pub fn path_to(file: Ptr) -> impl FnOnce(*mut u8) -> u16 {
+    move |buffer| path_of(file, buffer, PATH_LEN as u32).map_or(0, |length| (length - 1) as u16)
+}
+
+/// For what is reported without a path.
+#[inline(always)]
+pub fn no_path(_: *mut u8) -> u16 {
+    0
 }
 
 /// As [`conclude`], for what is always reported; gives the event's sequence number with it.

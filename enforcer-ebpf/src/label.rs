@@ -190,7 +190,7 @@ const FAIL_CLOSED: AgentParams = AgentParams {
     generation: 0,
     tables: 0,
     flags: AGENT_ENFORCE | AGENT_AUDIT_OR_DENY,
-    pad: 0,
+    sockets: 0,
     monitor_until_ns: 0,
 };
 

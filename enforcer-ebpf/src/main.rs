@@ -18,7 +18,12 @@
 //! | `bprm_creds_from_file` | whether a program may give other ids or capabilities |
 //! | `file_open`, `path_truncate` | that listed code, the kernel's controls and whole disks are not written to |
 //! | `path_chmod`, `path_chown`, `inode_create`, `inode_mkdir`, `inode_mknod`, `inode_symlink`, `inode_link`, `inode_unlink`, `inode_rmdir`, `inode_rename` | that the pins and the enforcer's own files stay |
+//! | `inode_setxattr`, `inode_removexattr`, `inode_set_acl`, `inode_remove_acl` | the same, of attributes and access lists |
 //! | `ptrace_access_check`, `ptrace_traceme`, `task_kill` | whether another process may be looked into, controlled, signalled |
+//! | `task_setrlimit`, `task_setscheduler`, `task_setnice`, `task_setioprio` | whether another process's limits and scheduling may be changed |
+//! | `file_fcntl` | that nobody outside is signalled about a file |
+//! | `file_ioctl`, `file_ioctl_compat` | that no terminal, disk or listed file is changed by ioctl(2) |
+//! | `inode_init_security_anon`, `uring_cmd` | whether a ring of io_uring may be made, and that none commands a driver |
 //! | `sb_mount`, `sb_umount`, `sb_remount`, `sb_pivotroot`, `move_mount`, `userns_create` | that no mount changes under the names that others trust |
 //! | `capable`, `bpf`, `perf_event_open`, `kernel_load_data`, `kernel_read_file`, `kernel_module_request`, `tun_dev_create` | that nothing gets into the kernel, where no label counts |
 //! | `inode_listxattr` | nothing: the daemon learns a file's identity from it |

@@ -44,6 +44,16 @@ def replace():
     os.rename(aside, tool)
 t("replace", replace)
 t("exchange", lambda: (open(aside, "wb").close(), sys_(316, -100, tool.encode(), -100, aside.encode(), 2)))
+t("mode", lambda: os.chmod(tool, 0o777))
+t("owner", lambda: os.chown(tool, 1, 1))
+t("attribute", lambda: os.setxattr(tool, "user.x", b"y"))
+t("access list", lambda: os.setxattr(tool, "system.posix_acl_access", struct.pack("<IHHIHHIHHI", 2, 1, 6, 2**32 - 1, 4, 4, 2**32 - 1, 32, 4, 2**32 - 1)))
+import fcntl
+def flags():
+    fd = os.open(tool, os.O_RDONLY)
+    try: fcntl.ioctl(fd, 0x40086602, struct.pack("l", 0x80))
+    finally: os.close(fd)
+t("flags", flags)
 t("remove", lambda: os.unlink(tool))
 "#
     )

@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use aya::programs::loaded_programs;
-use enforcer_common::hooks::{HOOKS, HOOKS_BEFORE_6_5};
+use enforcer_common::hooks::{HOOKS, HOOKS_BEFORE_6_5, HOOKS_WHERE_PRESENT};
 
 /// Instructions that the verifier may process, by kernel series and program.
 const BUDGETS: &str = include_str!("../verifier.json");
@@ -24,7 +24,10 @@ fn series() -> String {
 
 #[test]
 fn no_program_needs_more_than_its_budget() {
-    let hooks = HOOKS.iter().chain(HOOKS_BEFORE_6_5);
+    let hooks = HOOKS
+        .iter()
+        .chain(HOOKS_BEFORE_6_5)
+        .chain(HOOKS_WHERE_PRESENT);
     let by_name: BTreeMap<&str, &str> = hooks
         .map(|hook| (hook.get(..NAME_LEN).unwrap_or(hook), *hook))
         .collect();

@@ -3,15 +3,15 @@
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
-    event::{FILE_ANONYMOUS, FILE_MAPPED, FILE_PROTECTED, Kind, PATH_LEN},
+    event::{FILE_ANONYMOUS, FILE_MAPPED, FILE_PROTECTED, Kind},
     object::{FileId, FileStamp},
     verdict::Reason,
 };
 
 use crate::{
     decide,
-    emit::{Act, GO_ON, conclude_file},
-    kernel::{FILE_INODE, Ptr, VMA_FLAGS, file_of, is_null_argument, path_of},
+    emit::{Act, GO_ON, conclude_file, no_path, path_to},
+    kernel::{FILE_INODE, Ptr, VMA_FLAGS, file_of, is_null_argument},
     label::Acting,
 };
 
@@ -60,9 +60,7 @@ pub fn mmap_file(ctx: LsmContext) -> i32 {
         how: FILE_MAPPED,
         file: found,
     };
-    conclude_file(&acting, finding, &act, |buffer| {
-        path_of(file, buffer, PATH_LEN as u32).map_or(0, |length| (length - 1) as u16)
-    })
+    conclude_file(&acting, finding, &act, path_to(file))
 }
 
 /// `file_mprotect(vma, reqprot, prot)`: what is mapped as code may stay so. What was not may have
@@ -90,5 +88,5 @@ fn without_file(acting: &Acting, how: u16) -> i32 {
         how,
         file: NO_FILE,
     };
-    conclude_file(acting, decide::executable_memory(acting), &act, |_| 0)
+    conclude_file(acting, decide::executable_memory(acting), &act, no_path)
 }

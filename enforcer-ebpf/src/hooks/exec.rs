@@ -18,7 +18,7 @@ use enforcer_common::{
         ARGV_LEN, ARGV_MAX, EXEC_ARGV_CUT, EXEC_ARGV_UNREADABLE, EXEC_PATH_MISSING, Exec, Kind,
         PATH_LEN,
     },
-    label::{AGENT_SECURE_EXEC, Label, MAX_LEVELS, Pending},
+    label::{AGENT_SECURE_EXEC, AGENT_SET_ID, Label, MAX_LEVELS, Pending},
     maps::Counter,
     object::{FileId, FileStamp},
     verdict::Reason,
@@ -192,7 +192,8 @@ pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
     if !other_ids && (user == 0 || has & !had == 0) {
         return GO_ON;
     }
-    conclude_other(&acting, Kind::SetId, decide::set_id(&acting), 0, user)
+    let finding = decide::by_flag(&acting, AGENT_SET_ID, Reason::SetIdNotAllowed);
+    conclude_other(&acting, Kind::SetId, finding, 0, user)
 }
 
 /// `bprm_committed_creds(bprm)`

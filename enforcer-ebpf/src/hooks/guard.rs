@@ -12,7 +12,7 @@ use enforcer_common::{
 
 use crate::{
     decide::{self, Finding, guarded_as},
-    emit::{Act, GO_ON, conclude_file, conclude_reported},
+    emit::{Act, GO_ON, conclude_file, conclude_reported, no_path},
     kernel::{
         DENTRY_INODE, DENTRY_PARENT, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, read_file_id,
     },
@@ -70,7 +70,7 @@ fn answer(acting: &Acting, entry: Ptr, known: u32) -> i32 {
         how: FILE_ENTRY,
         file: (inode.and_then(read_file_id).unwrap_or(NOT_YET), NO_STAMP),
     };
-    conclude_file(acting, decide::listed_place(acting), &act, |_| 0)
+    conclude_file(acting, decide::listed_place(acting), &act, no_path)
 }
 
 const NOT_YET: FileId = FileId {
@@ -105,11 +105,22 @@ fn deny_own(acting: &Acting, detail: u32) -> i32 {
     .1
 }
 
-/// An entry's content, owner or mode is changed. The caller judges single listed files.
+/// An entry's content is changed. The caller judges single listed files.
 #[inline(always)]
 pub fn changed(acting: &Acting, entry: Ptr) -> i32 {
     let known = of_entry(entry);
     if known == GUARDED_OWN {
+        return answer(acting, entry, known);
+    }
+    answer(acting, entry, of_tree(entry.follow(&DENTRY_PARENT)))
+}
+
+/// An entry is taken away, or its owner, mode or attributes are changed, by which others get to change
+/// its content.
+#[inline(always)]
+fn own_or_listed(acting: &Acting, entry: Ptr) -> i32 {
+    let known = of_entry(entry);
+    if known != 0 {
         return answer(acting, entry, known);
     }
     answer(acting, entry, of_tree(entry.follow(&DENTRY_PARENT)))
@@ -130,18 +141,14 @@ fn taken(acting: &Acting, folder: Ptr, entry: Ptr) -> i32 {
     if folder.follow(&INODE_SUPER).load::<u64>(&SUPER_MAGIC) == BPF_FS {
         return deny_own(acting, GUARDED_OWN);
     }
-    let known = of_entry(entry);
-    if known != 0 {
-        return answer(acting, entry, known);
-    }
-    answer(acting, entry, of_tree(entry.follow(&DENTRY_PARENT)))
+    own_or_listed(acting, entry)
 }
 
 /// Owner or mode of what a path leads to are changed.
 #[inline(always)]
 fn at(path: Ptr) -> i32 {
     match Acting::current() {
-        Some(acting) => changed(&acting, path.follow(&PATH_DENTRY)),
+        Some(acting) => own_or_listed(&acting, path.follow(&PATH_DENTRY)),
         None => GO_ON,
     }
 }
@@ -150,6 +157,39 @@ fn at(path: Ptr) -> i32 {
 #[lsm(hook = "path_chmod")]
 pub fn path_chmod(ctx: LsmContext) -> i32 {
     at(Ptr::new(ctx.arg(0)))
+}
+
+/// An entry's extended attributes or access lists are changed: file capabilities among them.
+#[inline(always)]
+fn attributes(entry: Ptr) -> i32 {
+    match Acting::current() {
+        Some(acting) => own_or_listed(&acting, entry),
+        None => GO_ON,
+    }
+}
+
+/// `inode_setxattr(idmap, dentry, name, value, size, flags)`
+#[lsm(hook = "inode_setxattr")]
+pub fn inode_setxattr(ctx: LsmContext) -> i32 {
+    attributes(Ptr::new(ctx.arg(1)))
+}
+
+/// `inode_removexattr(idmap, dentry, name)`
+#[lsm(hook = "inode_removexattr")]
+pub fn inode_removexattr(ctx: LsmContext) -> i32 {
+    attributes(Ptr::new(ctx.arg(1)))
+}
+
+/// `inode_set_acl(idmap, dentry, acl_name, kacl)`: since 6.2; before, `inode_setxattr` is asked.
+#[lsm(hook = "inode_set_acl")]
+pub fn inode_set_acl(ctx: LsmContext) -> i32 {
+    attributes(Ptr::new(ctx.arg(1)))
+}
+
+/// `inode_remove_acl(idmap, dentry, acl_name)`: since 6.2; before, `inode_removexattr` is asked.
+#[lsm(hook = "inode_remove_acl")]
+pub fn inode_remove_acl(ctx: LsmContext) -> i32 {
+    attributes(Ptr::new(ctx.arg(1)))
 }
 
 /// `path_chown(path, uid, gid)`
@@ -188,22 +228,24 @@ pub fn inode_link(ctx: LsmContext) -> i32 {
     made(Ptr::new(ctx.arg(2)))
 }
 
-/// `inode_unlink(dir, dentry)`
-#[lsm(hook = "inode_unlink")]
-pub fn inode_unlink(ctx: LsmContext) -> i32 {
+#[inline(always)]
+fn removed(ctx: &LsmContext) -> i32 {
     match Acting::current() {
         Some(acting) => taken(&acting, Ptr::new(ctx.arg(0)), Ptr::new(ctx.arg(1))),
         None => GO_ON,
     }
 }
 
+/// `inode_unlink(dir, dentry)`
+#[lsm(hook = "inode_unlink")]
+pub fn inode_unlink(ctx: LsmContext) -> i32 {
+    removed(&ctx)
+}
+
 /// `inode_rmdir(dir, dentry)`
 #[lsm(hook = "inode_rmdir")]
 pub fn inode_rmdir(ctx: LsmContext) -> i32 {
-    match Acting::current() {
-        Some(acting) => taken(&acting, Ptr::new(ctx.arg(0)), Ptr::new(ctx.arg(1))),
-        None => GO_ON,
-    }
+    removed(&ctx)
 }
 
 /// `inode_rename(old_dir, old_dentry, new_dir, new_dentry)`: what is replaced is taken out too.

@@ -1,8 +1,9 @@
 //! Mounts and user namespaces: what others trust by name stays what it is, and the enforcer's own
-//! file systems stay where they are.
+//! file systems stay where they are. An agent that has `namespaces = true` changes mounts of its own
+//! user namespaces only, for outside them `capable` withholds what a mount needs.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use enforcer_common::event::Kind;
+use enforcer_common::{event::Kind, label::AGENT_NAMESPACES, verdict::Reason};
 
 use crate::{
     decide,
@@ -20,7 +21,10 @@ const MOVE: u32 = 5;
 #[inline(always)]
 fn refuse(kind: Kind, detail: u32) -> i32 {
     match Acting::current() {
-        Some(acting) => conclude_other(&acting, kind, decide::never(&acting), 0, detail),
+        Some(acting) => {
+            let finding = decide::by_flag(&acting, AGENT_NAMESPACES, Reason::NamespaceNotAllowed);
+            conclude_other(&acting, kind, finding, 0, detail)
+        }
         None => GO_ON,
     }
 }

@@ -1,4 +1,5 @@
 //! Other processes: a session may look into, control and signal its own, and no other.
+//! Who is signalled about a file is in `owner.rs`.
 //!
 //! `ptrace_access_check` also guards `/proc/PID/mem`, `/proc/PID/environ`, `/proc/PID/fd`,
 //! process_vm_readv(2), process_vm_writev(2) and pidfd_getfd(2).
@@ -62,4 +63,50 @@ pub fn task_kill(ctx: LsmContext) -> i32 {
         target.load(&TASK_TGID),
         signal,
     )
+}
+
+/// What of a process was to be changed: `Other::detail` of [`Kind::ProcessControl`].
+const LIMIT: u32 = 1;
+const SCHEDULER: u32 = 2;
+const NICE: u32 = 3;
+const IO_PRIORITY: u32 = 4;
+
+#[inline(always)]
+fn controls(ctx: &LsmContext, what: u32) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let target = Ptr::new(ctx.arg(0));
+    let finding = decide::other_task(&acting, target.address());
+    conclude_other(
+        &acting,
+        Kind::ProcessControl,
+        finding,
+        target.load(&TASK_TGID),
+        what,
+    )
+}
+
+/// `task_setrlimit(p, resource, new_rlim)`: prlimit(2) sets limits of other processes.
+#[lsm(hook = "task_setrlimit")]
+pub fn task_setrlimit(ctx: LsmContext) -> i32 {
+    controls(&ctx, LIMIT)
+}
+
+/// `task_setscheduler(p)`: sched_setscheduler(2), sched_setattr(2), sched_setaffinity(2).
+#[lsm(hook = "task_setscheduler")]
+pub fn task_setscheduler(ctx: LsmContext) -> i32 {
+    controls(&ctx, SCHEDULER)
+}
+
+/// `task_setnice(p, nice)`
+#[lsm(hook = "task_setnice")]
+pub fn task_setnice(ctx: LsmContext) -> i32 {
+    controls(&ctx, NICE)
+}
+
+/// `task_setioprio(p, ioprio)`
+#[lsm(hook = "task_setioprio")]
+pub fn task_setioprio(ctx: LsmContext) -> i32 {
+    controls(&ctx, IO_PRIORITY)
 }

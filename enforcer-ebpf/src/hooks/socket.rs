@@ -3,6 +3,10 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{Connect, Kind, Socket},
+    label::{
+        SOCKETS_ALG, SOCKETS_BLUETOOTH, SOCKETS_CAN, SOCKETS_NETLINK, SOCKETS_NETLINK_ROUTE,
+        SOCKETS_PACKET, SOCKETS_PING, SOCKETS_RAW, SOCKETS_VSOCK,
+    },
     object::{Address, LISTEN, TCP, UDP},
     verdict::Reason,
 };
@@ -14,13 +18,14 @@ use crate::{
     emit::{GO_ON, conclude, conclude_other},
     kernel::{
         MSG_FLAGS, MSG_NAME, MSG_NAMELEN, Ptr, SK_DADDR, SK_DPORT, SK_FAMILY, SK_NUM, SK_PROTOCOL,
-        SK_RCV_SADDR, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK,
+        SK_RCV_SADDR, SK_TYPE, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK,
     },
     label::Acting,
 };
 
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
+const SOCK_RAW: u32 = 3;
 const SOCK_SEQPACKET: u32 = 5;
 const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// `socket_create(family, type, protocol, kern)`: what cannot be judged later must not exist.
@@ -34,6 +39,9 @@ pub fn socket_create(ctx: LsmContext) -> i32 {
     let Some(acting) = Acting::current() else {
         return GO_ON;
     };
+    if decide::has_sockets(&acting, kinds_of(family, kind, protocol)) {
+        return GO_ON;
+    }
     let finding = Finding::of(acting.fault.unwrap_or(Reason::SocketKindNotAllowed));
     conclude(&acting, Kind::Socket, finding, |event: *mut Socket| {
         // SAFETY: the reservation is as large as the type.
@@ -58,6 +66,62 @@ fn can_be_judged(family: u32, kind: u32, protocol: u32) -> bool {
         || (kind == SOCK_DGRAM && (protocol == 0 || protocol == UDP as u32))
 }
 
+/// The kinds (`SOCKETS_*`) that a policy may name for such a socket; 0 = none. Numbers are those of
+/// `linux/socket.h` and `linux/in.h`.
+#[inline(always)]
+const fn kinds_of(family: u32, kind: u32, protocol: u32) -> u32 {
+    match family {
+        2 | 10 if kind == SOCK_RAW => SOCKETS_RAW,
+        2 if kind == SOCK_DGRAM && protocol == 1 => SOCKETS_PING, // IPPROTO_ICMP
+        10 if kind == SOCK_DGRAM && protocol == 58 => SOCKETS_PING, // IPPROTO_ICMPV6
+        16 if protocol == 0 => SOCKETS_NETLINK | SOCKETS_NETLINK_ROUTE,
+        _ => kinds_of_family(family),
+    }
+}
+
+/// As [`kinds_of`], by family alone.
+#[inline(always)]
+const fn kinds_of_family(family: u32) -> u32 {
+    match family {
+        16 => SOCKETS_NETLINK,
+        17 => SOCKETS_PACKET,
+        29 => SOCKETS_CAN,
+        31 => SOCKETS_BLUETOOTH,
+        38 => SOCKETS_ALG,
+        40 => SOCKETS_VSOCK,
+        _ => 0,
+    }
+}
+
+/// Whether a socket that leads nowhere that could be judged may be used: it was made by leave of
+/// [`socket_create`], or came from outside to an agent that may have such sockets.
+#[inline(always)]
+fn may_use(acting: &Acting, sk: Ptr, family: u16) -> bool {
+    let (kind, protocol): (u16, u16) = (sk.load(&SK_TYPE), sk.load(&SK_PROTOCOL));
+    let kinds = kinds_of(family as u32, kind as u32, protocol as u32);
+    decide::has_sockets(acting, kinds)
+}
+
+/// Whether a socket's destinations are judged: those of TCP and UDP. A raw socket of either protocol
+/// is neither.
+#[inline(always)]
+fn is_judged(sk: Ptr, family: u16) -> bool {
+    let protocol: u16 = sk.load(&SK_PROTOCOL);
+    is_internet(family)
+        && sk.load::<u16>(&SK_TYPE) as u32 != SOCK_RAW
+        && (protocol == TCP as u16 || protocol == UDP as u16)
+}
+
+/// The answer about a socket of which nothing can be judged.
+#[inline(always)]
+fn unjudged(acting: &Acting, kind: Kind, sk: Ptr, family: u16) -> i32 {
+    if may_use(acting, sk, family) {
+        GO_ON
+    } else {
+        refuse(acting, kind, Reason::SocketKindNotAllowed)
+    }
+}
+
 /// `socket_connect(sock, address, addrlen)`; the address is already a kernel copy.
 #[lsm(hook = "socket_connect")]
 pub fn socket_connect(ctx: LsmContext) -> i32 {
@@ -72,8 +136,8 @@ pub fn socket_connect(ctx: LsmContext) -> i32 {
     if family == AF_UNIX {
         return GO_ON; // judged by unix_stream_connect and unix_may_send, which know the peer
     }
-    if !is_internet(family) {
-        return refuse(&acting, Kind::Connect, Reason::SocketKindNotAllowed);
+    if !is_judged(sk, family) {
+        return unjudged(&acting, Kind::Connect, sk, family);
     }
     match named(sk, Ptr::new(ctx.arg(1)), ctx.arg::<u32>(2), Use::Connect) {
         Named::Destination(destination) => judge(&acting, Kind::Connect, sk, destination),
@@ -96,8 +160,8 @@ pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
     if family == AF_UNIX {
         return GO_ON;
     }
-    if !is_internet(family) {
-        return refuse(&acting, Kind::Send, Reason::SocketKindNotAllowed);
+    if !is_judged(sk, family) {
+        return unjudged(&acting, Kind::Send, sk, family);
     }
     let message = Ptr::new(ctx.arg(1));
     if let Some(kind) = control::redirects(message) {
@@ -133,7 +197,14 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
     if sk.is_null() {
         return refuse(&acting, Kind::Listen, Reason::ReadFailed);
     }
-    if !is_internet(sk.load(&SK_FAMILY)) || sk.load::<u16>(&SK_PROTOCOL) == TCP as u16 {
+    let family: u16 = sk.load(&SK_FAMILY);
+    if family == AF_UNIX {
+        return GO_ON;
+    }
+    if !is_judged(sk, family) {
+        return unjudged(&acting, Kind::Listen, sk, family);
+    }
+    if is_tcp(sk) {
         return GO_ON;
     }
     match named(sk, Ptr::new(ctx.arg(1)), ctx.arg::<u32>(2), Use::Bind) {
@@ -158,8 +229,8 @@ pub fn socket_listen(ctx: LsmContext) -> i32 {
     if family == AF_UNIX {
         return GO_ON; // reached only through the file system or by name, where its peers are judged
     }
-    if !is_internet(family) {
-        return refuse(&acting, Kind::Listen, Reason::SocketKindNotAllowed);
+    if !is_judged(sk, family) {
+        return unjudged(&acting, Kind::Listen, sk, family);
     }
     judge_local(&acting, sk, Ends::of(sk, family).local)
 }
@@ -167,11 +238,7 @@ pub fn socket_listen(ctx: LsmContext) -> i32 {
 #[inline(always)]
 fn judge_local(acting: &Acting, sk: Ptr, local: Destination) -> i32 {
     let protocol: u16 = sk.load(&SK_PROTOCOL);
-    let finding = if protocol == TCP as u16 || protocol == UDP as u16 {
-        decide::destination(acting, &local.address, protocol as u8 | LISTEN, local.port)
-    } else {
-        Finding::of(acting.fault.unwrap_or(Reason::SocketKindNotAllowed))
-    };
+    let finding = decide::destination(acting, &local.address, protocol as u8 | LISTEN, local.port);
     tell(acting, Kind::Listen, protocol, local, finding)
 }
 
@@ -265,10 +332,13 @@ pub fn judge_written(acting: &Acting, socket: Ptr) -> i32 {
         return GO_ON; // released: there is nobody to write to
     }
     let family: u16 = sk.load(&SK_FAMILY);
-    if is_internet(family) {
+    if family == AF_UNIX {
+        return GO_ON; // judged when it connects
+    }
+    if is_judged(sk, family) {
         judge_peer(acting, sk, family)
     } else {
-        GO_ON // unix sockets are judged when they connect; no other kind can be made
+        unjudged(acting, Kind::SendConnected, sk, family)
     }
 }
 
@@ -281,9 +351,6 @@ fn judge(acting: &Acting, kind: Kind, sk: Ptr, destination: Destination) -> i32 
 
 #[inline(always)]
 fn reachable(acting: &Acting, protocol: u16, destination: &Destination) -> Finding {
-    if protocol != TCP as u16 && protocol != UDP as u16 {
-        return Finding::of(acting.fault.unwrap_or(Reason::SocketKindNotAllowed));
-    }
     decide::destination(
         acting,
         &destination.address,

@@ -5,15 +5,19 @@
 //! have other code run under its name, so inside a session nobody does.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use enforcer_common::event::{FILE_OPENED, FILE_TRUNCATED, Kind, PATH_LEN};
+use enforcer_common::{
+    event::{FILE_OPENED, FILE_TRUNCATED, Kind},
+    label::AGENT_DEVICES,
+    verdict::Reason,
+};
 
 use super::guard;
 use crate::{
     decide,
-    emit::{Act, GO_ON, conclude_file},
+    emit::{Act, GO_ON, conclude_file, no_path, path_to},
     kernel::{
         DENTRY_INODE, DENTRY_NAME, DENTRY_PARENT, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE,
-        INODE_MODE, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of, path_of,
+        INODE_DEVICE, INODE_MODE, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of,
     },
     label::Acting,
 };
@@ -22,9 +26,12 @@ use crate::{
 const FMODE_WRITE: u32 = 2;
 /// `O_TRUNC` of `asm-generic/fcntl.h`.
 const O_TRUNC: u32 = 0o1000;
-/// `S_IFMT` and `S_IFBLK` of `linux/stat.h`.
+/// `S_IFMT`, `S_IFBLK` and `S_IFCHR` of `linux/stat.h`.
 const TYPE: u16 = 0o170_000;
 const BLOCK: u16 = 0o060_000;
+const CHARACTER: u16 = 0o020_000;
+/// Bits of the minor number in a `dev_t`: `MINORBITS` of `linux/kdev_t.h`.
+const MINOR_BITS: u32 = 20;
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
 const PROC: u64 = 0x9fa0;
 /// Folders deep that a file of procfs can lie: `/proc/PID/task/TID/net/...`, `/proc/sys/...`.
@@ -49,6 +56,19 @@ const fn is_kernels(magic: u64) -> bool {
     )
 }
 
+/// Whether everybody writes to a character device: the numbers are those of the kernel's list of
+/// devices (`Documentation/admin-guide/devices.txt`).
+#[inline(always)]
+const fn is_harmless_device(number: u32) -> bool {
+    let (major, minor) = (number >> MINOR_BITS, number & ((1 << MINOR_BITS) - 1));
+    match major {
+        1 => matches!(minor, 3 | 5 | 7 | 8 | 9), // null, zero, full, random, urandom
+        5 => matches!(minor, 0 | 2),             // tty, ptmx
+        4 | 136..=143 => true,                   // terminals, pseudo terminals
+        _ => false,
+    }
+}
+
 /// `file_open(file)`: after the permission checks, before the caller has a descriptor.
 #[lsm(hook = "file_open")]
 pub fn file_open(ctx: LsmContext) -> i32 {
@@ -71,6 +91,7 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     let found = file_of(inode);
     let finding = match control_of(inode, dentry) {
         Control::Kernel => decide::never(&acting),
+        Control::Device => decide::by_flag(&acting, AGENT_DEVICES, Reason::DeviceNotAllowed),
         Control::Memory => decide::executable_memory(&acting),
         Control::None => decide::written(&acting, &found.0),
     };
@@ -79,9 +100,7 @@ pub fn file_open(ctx: LsmContext) -> i32 {
         how: FILE_OPENED,
         file: found,
     };
-    conclude_file(&acting, finding, &act, |buffer| {
-        path_of(file, buffer, PATH_LEN as u32).map_or(0, |length| (length - 1) as u16)
-    })
+    conclude_file(&acting, finding, &act, path_to(file))
 }
 
 /// What writing to a file controls beside its content.
@@ -90,14 +109,24 @@ enum Control {
     None,
     /// The kernel, or a whole disk.
     Kernel,
+    /// A device whose driver takes what is written for commands.
+    Device,
     /// A process's memory, protected or not: `/proc/PID/mem`.
     Memory,
 }
 
 #[inline(always)]
 fn control_of(inode: Ptr, dentry: Ptr) -> Control {
-    if inode.load::<u16>(&INODE_MODE) & TYPE == BLOCK {
+    let kind = inode.load::<u16>(&INODE_MODE) & TYPE;
+    if kind == BLOCK {
         return Control::Kernel;
+    }
+    if kind == CHARACTER {
+        return if is_harmless_device(inode.load(&INODE_DEVICE)) {
+            Control::None
+        } else {
+            Control::Device
+        };
     }
     let magic: u64 = inode.follow(&INODE_SUPER).load(&SUPER_MAGIC);
     if is_kernels(magic) {
@@ -148,5 +177,5 @@ pub fn path_truncate(ctx: LsmContext) -> i32 {
         how: FILE_TRUNCATED,
         file: found,
     };
-    conclude_file(&acting, finding, &act, |_| 0)
+    conclude_file(&acting, finding, &act, no_path)
 }

@@ -56,6 +56,10 @@ lints! {
     EscapeSocket = "escape-socket", "An allowed unix socket belongs to a service that starts processes outside the session.";
     MissingJit = "missing-jit", "A program that compiles code as it runs (Node.js, Java...) is allowed, and the agent has no `jit = true`: it will not start.";
     SetId = "set-id", "`set_id = true`: a listed program can run as another user, root among them.";
+    Devices = "devices", "`devices = true`: whatever a driver does on being told can be done.";
+    IoUring = "io-uring", "`io_uring = true`: a part of the kernel that most agents do without is open to it.";
+    Namespaces = "namespaces", "`namespaces = true`: user namespaces and mounts of the agent's own.";
+    UnjudgedSockets = "unjudged-sockets", "`sockets` names a kind by which something can leave the host without being judged.";
     NoEnrolment = "no-enrolment", "The agent has no `launch`, `slice` or `entry` in `[agent.enrol]`: nothing can become a session of it.";
 }
 

@@ -117,6 +117,7 @@ pub(crate) fn lint(
 ) {
     no_enrolment(policy, found);
     set_id(policy, found);
+    opened(policy, found);
     for rule in policy
         .exec
         .iter()
@@ -156,6 +157,48 @@ fn set_id(policy: &Policy, found: &mut Vec<Diagnostic>) {
         let message = "a listed set-id program runs as its owner, and so does what it starts";
         let hint = "leave it only if the agent cannot do without such a program";
         found.push(Diagnostic::lint(Lint::SetId, agent.set_id.span, message).hint(hint));
+    }
+}
+
+/// What is opened as a whole, and what that means.
+fn opened(policy: &Policy, found: &mut Vec<Diagnostic>) {
+    let agent = &policy.agent;
+    let switches = [
+        (
+            &agent.devices,
+            Lint::Devices,
+            "drivers take commands from whatever the agent may write to, disks past their file systems among them",
+            "keep the agent's user out of the devices' groups, and never run it as root",
+        ),
+        (
+            &agent.io_uring,
+            Lint::IoUring,
+            "what is asked through a ring is judged, but the kernel's code for rings is large and new",
+            "most programs do without: try it",
+        ),
+        (
+            &agent.namespaces,
+            Lint::Namespaces,
+            "in a user namespace the agent has every capability towards what belongs to that namespace",
+            "leave it only for an agent that runs containers or a browser",
+        ),
+    ];
+    for (switch, lint, message, hint) in switches {
+        if switch.value {
+            found.push(Diagnostic::lint(lint, switch.span, message).hint(hint));
+        }
+    }
+    for kind in agent
+        .sockets
+        .iter()
+        .filter(|kind| kind.value.leaves_the_host())
+    {
+        let message = format!(
+            "where `{}` sockets send to is not judged",
+            kind.value.name()
+        );
+        let hint = "no `[[connect]]` rule holds for them";
+        found.push(Diagnostic::lint(Lint::UnjudgedSockets, kind.span, message).hint(hint));
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::fmt;
 
-use enforcer_common::verdict::Reason;
+use enforcer_common::{
+    label::{
+        SOCKETS_ALG, SOCKETS_BLUETOOTH, SOCKETS_CAN, SOCKETS_NETLINK, SOCKETS_NETLINK_ROUTE,
+        SOCKETS_PACKET, SOCKETS_PING, SOCKETS_RAW, SOCKETS_VSOCK,
+    },
+    verdict::Reason,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +88,14 @@ pub struct Agent {
     pub set_id: Spanned<bool>,
     /// Programs start as set-id programs do, deaf to the loader's variables.
     pub secure_exec: bool,
+    /// Character devices may be opened for writing.
+    pub devices: Spanned<bool>,
+    /// Rings of io_uring may be made.
+    pub io_uring: Spanned<bool>,
+    /// User namespaces may be made, and mounts in them.
+    pub namespaces: Spanned<bool>,
+    /// Kinds of sockets that may exist although no destination of them is judged.
+    pub sockets: Vec<Spanned<SocketKind>>,
     /// Who may start sessions with `enforcer run`; `None` = nobody.
     pub launch: Option<Launch>,
     /// The systemd slice whose processes are enrolled.
@@ -95,6 +109,73 @@ impl Agent {
     #[must_use]
     pub const fn is_enrolled(&self) -> bool {
         self.launch.is_some() || self.slice.is_some() || self.entry.is_some()
+    }
+}
+
+/// A kind of socket whose destinations are not judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketKind {
+    /// Netlink of the protocol that tells of interfaces, addresses and routes.
+    NetlinkRoute,
+    /// Netlink of any protocol.
+    Netlink,
+    /// Datagrams of ICMP and ICMPv6, as ping(8) sends.
+    Ping,
+    /// Raw IPv4 and IPv6.
+    Raw,
+    /// Raw frames of an interface.
+    Packet,
+    /// Between a virtual machine and its host.
+    Vsock,
+    /// The kernel's ciphers and digests.
+    Alg,
+    /// Bluetooth.
+    Bluetooth,
+    /// Controller area networks.
+    Can,
+}
+
+impl SocketKind {
+    /// Name in policies.
+    pub const NAMES: &'static [(&'static str, Self)] = &[
+        ("netlink-route", Self::NetlinkRoute),
+        ("netlink", Self::Netlink),
+        ("ping", Self::Ping),
+        ("raw", Self::Raw),
+        ("packet", Self::Packet),
+        ("vsock", Self::Vsock),
+        ("alg", Self::Alg),
+        ("bluetooth", Self::Bluetooth),
+        ("can", Self::Can),
+    ];
+
+    /// Its bit in the agent's parameters (`SOCKETS_*`).
+    #[must_use]
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::NetlinkRoute => SOCKETS_NETLINK_ROUTE,
+            Self::Netlink => SOCKETS_NETLINK,
+            Self::Ping => SOCKETS_PING,
+            Self::Raw => SOCKETS_RAW,
+            Self::Packet => SOCKETS_PACKET,
+            Self::Vsock => SOCKETS_VSOCK,
+            Self::Alg => SOCKETS_ALG,
+            Self::Bluetooth => SOCKETS_BLUETOOTH,
+            Self::Can => SOCKETS_CAN,
+        }
+    }
+
+    /// Whether something can leave the host by it.
+    #[must_use]
+    pub const fn leaves_the_host(self) -> bool {
+        !matches!(self, Self::NetlinkRoute | Self::Netlink | Self::Alg)
+    }
+
+    /// Name in policies.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let known = Self::NAMES.iter().find(|(_, kind)| *kind == self);
+        known.map_or("", |(name, _)| name) // never empty: `NAMES` has every kind
     }
 }
 

@@ -195,7 +195,7 @@ fn settings(old: Option<&Agent>, new: &Agent) -> Vec<Change> {
 }
 
 /// An agent's settings as words, always the same keys in the same order.
-fn words(agent: &Agent) -> [(&'static str, String); 13] {
+fn words(agent: &Agent) -> [(&'static str, String); 17] {
     use crate::model::{Audit, Libraries, OnAuditFailure};
     let mode = match &agent.mode {
         Mode::Enforce => "enforce".to_owned(),
@@ -215,6 +215,12 @@ fn words(agent: &Agent) -> [(&'static str, String); 13] {
         Libraries::Listed => "listed",
     };
     let none = || "none".to_owned();
+    let sockets: Vec<_> = agent.sockets.iter().map(|kind| kind.value.name()).collect();
+    let sockets = if sockets.is_empty() {
+        none()
+    } else {
+        sockets.join(", ")
+    };
     let slice = agent
         .slice
         .as_ref()
@@ -246,6 +252,10 @@ fn words(agent: &Agent) -> [(&'static str, String); 13] {
         ("jit", agent.jit.to_string()),
         ("set_id", agent.set_id.value.to_string()),
         ("secure_exec", agent.secure_exec.to_string()),
+        ("devices", agent.devices.value.to_string()),
+        ("io_uring", agent.io_uring.value.to_string()),
+        ("namespaces", agent.namespaces.value.to_string()),
+        ("sockets", sockets),
         ("launch", launch),
         ("slice", slice),
         ("entry", entry),

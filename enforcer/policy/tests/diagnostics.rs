@@ -427,6 +427,17 @@ fn settings_have_defaults_and_monitor_mode_an_end() {
     let other = other.expect("every switch is known");
     assert_eq!(other.libraries, Libraries::Listed);
     assert!(other.jit && other.set_id.value && other.secure_exec);
+    assert!(!default.devices.value && !default.io_uring.value && !default.namespaces.value);
+    assert!(default.sockets.is_empty());
+    let open = agent(
+        "devices = true\nio_uring = true\nnamespaces = true\nsockets = [\"netlink-route\", \"raw\"]",
+    );
+    let open = open.expect("every switch is known");
+    assert!(open.devices.value && open.io_uring.value && open.namespaces.value);
+    let kinds: Vec<_> = open.sockets.iter().map(|kind| kind.value.name()).collect();
+    assert_eq!(kinds, ["netlink-route", "raw"]);
+    let unknown = agent("sockets = [\"netlink-route\", \"tipc\"]").expect_err("no such kind");
+    assert!(unknown.contains("tipc"), "{unknown}");
     for until in [
         "until = 2030-06-30",
         "until = \"2030-06-30\"",

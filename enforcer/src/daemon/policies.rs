@@ -154,7 +154,7 @@ impl Policies {
             generation: 0,
             tables: index,
             flags: AGENT_PRESENT | AGENT_ENFORCE | AGENT_AUDIT_ALL | AGENT_HOST_LIBRARIES,
-            pad: 0,
+            sockets: 0,
             monitor_until_ns: 0,
         };
         Ok(())

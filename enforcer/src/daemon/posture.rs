@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Ways round that no hook of a supported kernel closes, or none of ours yet.
-const OPEN: [(&str, &str); 9] = [
+const OPEN: [(&str, &str); 5] = [
     (
         "open-sendmmsg",
         "sendmmsg(2): of datagrams to one address the kernel asks about the first only, so that a source route given with a later one is not seen",
@@ -19,28 +19,12 @@ const OPEN: [(&str, &str); 9] = [
         "a datagram socket that one thread connects while another sends: the address of one allowed destination may be used with the port of another",
     ),
     (
-        "open-fsopen",
-        "fsopen(2): a network file system that the kernel has loaded may connect to its server before its mount is denied (needs root)",
-    ),
-    (
         "open-personality",
         "personality(READ_IMPLIES_EXEC): a process can have its heap made executable, about which the kernel asks nobody; what such code runs and reaches is judged all the same",
     ),
     (
-        "open-terminal",
-        "TIOCSTI: a session that shares its terminal with a shell outside can type into it; start agents without a terminal of somebody's",
-    ),
-    (
-        "open-owner-signals",
-        "F_SETOWN, prlimit(2): a session can have signals sent to processes of its own user outside, and root can set limits of any process",
-    ),
-    (
         "open-own-trace",
         "ptrace(2) among processes of one session: code of one program can be changed by another of the session, whatever `jit` says",
-    ),
-    (
-        "open-devices",
-        "character devices that reach a disk (sg, nvme) and ioctl(2) on files: only root can use them",
     ),
     (
         "open-replaced",

@@ -11,6 +11,7 @@ use thiserror::Error;
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_FUNCTION: u32 = 12;
 /// Kinds that only name or qualify another type: typedef, volatile, const, restrict, type tag.
 const KINDS_OF_ALIASES: [u32; 5] = [8, 9, 10, 11, 18];
 
@@ -80,6 +81,14 @@ impl<'a> Btf<'a> {
             .iter()
             .find_map(|path| self.offset_of_path(path))
             .ok_or(BtfError::NoField(field.paths))
+    }
+
+    /// Whether the kernel has a function of this name.
+    #[must_use]
+    pub fn has_function(&self, name: &str) -> bool {
+        self.types
+            .iter()
+            .any(|t| t.kind == KIND_FUNCTION && self.name(t.name) == name.as_bytes())
     }
 
     fn offset_of_path(&self, path: &str) -> Option<u32> {

@@ -81,9 +81,12 @@ impl Pins {
     /// When a kernel field is not known, the verifier refuses a program, or something cannot be
     /// attached or pinned. What was attached before stays.
     pub fn open(root: &Path, version: (u32, u32)) -> Result<(Self, Opened), KernelError> {
+        let data = fs::read(BTF_PATH).map_err(KernelError::io(BTF_PATH))?;
+        let types = btf::Btf::parse(&data)?;
+        let has = |hook: &str| types.has_function(&format!("bpf_lsm_{hook}"));
         let pins = Self {
             root: root.to_owned(),
-            hooks: hooks_of(version).collect(),
+            hooks: hooks_of(version, has).collect(),
         };
         for folder in [root.to_owned(), pins.folder("maps"), pins.folder("links")] {
             make_private_folder(&folder)?;
@@ -94,7 +97,7 @@ impl Pins {
             return Ok((pins, Opened::TakenOver));
         }
         pins.forget_programs()?;
-        pins.attach()?;
+        pins.attach(&types)?;
         pins.note_our_programs()?;
         Ok((
             pins,
@@ -168,8 +171,8 @@ impl Pins {
         Ok(())
     }
 
-    fn attach(&self) -> Result<(), KernelError> {
-        let mut object = self.load_object()?;
+    fn attach(&self, fields: &btf::Btf<'_>) -> Result<(), KernelError> {
+        let mut object = self.load_object(fields)?;
         let types = Btf::from_sys_fs().map_err(|e| KernelError::Object(e.to_string()))?;
         for hook in &self.hooks {
             load_program(&mut object, hook, &types)?;
@@ -180,9 +183,7 @@ impl Pins {
         Ok(())
     }
 
-    fn load_object(&self) -> Result<Ebpf, KernelError> {
-        let data = fs::read(BTF_PATH).map_err(KernelError::io(BTF_PATH))?;
-        let types = btf::Btf::parse(&data)?;
+    fn load_object(&self, types: &btf::Btf<'_>) -> Result<Ebpf, KernelError> {
         let offsets = FIELDS
             .iter()
             .map(|field| Ok((field.symbol, types.offset(field)?)))

@@ -263,6 +263,10 @@ impl Event {
             | Kind::SocketOption
             | Kind::Capability
             | Kind::SetId
+            | Kind::ProcessControl
+            | Kind::SignalOwner
+            | Kind::Ioctl
+            | Kind::IoUring
             | Kind::Guard => Object::Other(other(bytes)?),
             Kind::Code | Kind::Write => Object::File(file(bytes)?),
             Kind::Fork | Kind::SessionStart | Kind::SessionEnd => {

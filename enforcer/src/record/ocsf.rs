@@ -23,7 +23,7 @@
 //! | `ancestry_omitted` | ancestors left out between the nearest ones and the root |
 //! | `claimed_argv`, `argc`, `argv_cut`, `argv_unreadable` | arguments as the caller's memory had them: claimed, for it can change them under way; every `cmd_line` is made of them |
 //! | `level` | interpreter level |
-//! | `detail` | the number that the hook was given: signal, bpf(2) command, ptrace access mode... |
+//! | `detail` | the number that the hook was given: signal, bpf(2) or ioctl(2) command, ptrace access mode... |
 //! | `file_ctime`, `file_size` | stamp of the file, where OCSF's types cannot hold it |
 //! | `how`, `target_path`, `target_file` | what was to be done with a file, its path and its identity |
 //! | `unix_kind` | how a unix socket is named: `path`, `abstract`, `unnamed`, `unknown` |

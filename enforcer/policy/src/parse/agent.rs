@@ -13,7 +13,7 @@ use super::{
 use crate::{
     diagnostic::{Diagnostic, quoted},
     key::Table,
-    model::{Agent, Audit, Entry, Launch, Libraries, Mode, OnAuditFailure},
+    model::{Agent, Audit, Entry, Launch, Libraries, Mode, OnAuditFailure, SocketKind},
     source::Spanned,
 };
 
@@ -49,6 +49,9 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
         span: fields.key_span(name).unwrap_or(fields.span),
     };
     let (jit, set_id, secure_exec) = (switch("jit"), switch("set_id"), switch("secure_exec"));
+    let (devices, io_uring) = (switch("devices"), switch("io_uring"));
+    let namespaces = switch("namespaces");
+    let sockets = sockets(log, &fields);
     let enrol = fields.table("enrol").map(|raw| enrol(log, text, raw));
     let enrol = enrol.unwrap_or_default();
     let owner = filled(log, &fields, "owner");
@@ -65,6 +68,10 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
         jit: jit.value,
         set_id,
         secure_exec: secure_exec.value,
+        devices,
+        io_uring,
+        namespaces,
+        sockets: sockets?,
         launch: enrol.launch,
         slice: enrol.slice,
         entry: enrol.entry,
@@ -82,6 +89,20 @@ fn option<T: Copy>(
         Some(text) => word(log, &text, words),
         None => Some(default),
     }
+}
+
+fn sockets(log: &mut Log, fields: &Fields<'_>) -> Option<Vec<Spanned<SocketKind>>> {
+    let mut kinds = Some(Vec::new());
+    for text in fields.texts("sockets").unwrap_or_default() {
+        match (word(log, &text, SocketKind::NAMES), &mut kinds) {
+            (Some(value), Some(kinds)) => kinds.push(Spanned {
+                value,
+                span: text.span,
+            }),
+            _ => kinds = None,
+        }
+    }
+    kinds
 }
 
 fn filled(log: &mut Log, fields: &Fields<'_>, name: &str) -> Option<String> {

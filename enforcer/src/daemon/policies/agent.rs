@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use enforcer_common::label::{
-    AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_HOST_LIBRARIES, AGENT_JIT,
-    AGENT_PRESENT, AGENT_SECURE_EXEC, AGENT_SET_ID, AgentParams,
+    AGENT_AUDIT_ALL, AGENT_AUDIT_OR_DENY, AGENT_DEVICES, AGENT_ENFORCE, AGENT_HOST_LIBRARIES,
+    AGENT_IO_URING, AGENT_JIT, AGENT_NAMESPACES, AGENT_PRESENT, AGENT_SECURE_EXEC, AGENT_SET_ID,
+    AgentParams,
 };
 use enforcer_policy::{Audit, Cells, Libraries, Mode, OnAuditFailure, Policy};
 
@@ -141,6 +142,9 @@ fn params_of(policy: &Policy, tables: u32, generation: u32) -> AgentParams {
         (policy.agent.jit, AGENT_JIT),
         (policy.agent.set_id.value, AGENT_SET_ID),
         (policy.agent.secure_exec, AGENT_SECURE_EXEC),
+        (policy.agent.devices.value, AGENT_DEVICES),
+        (policy.agent.io_uring.value, AGENT_IO_URING),
+        (policy.agent.namespaces.value, AGENT_NAMESPACES),
     ] {
         if is_on {
             flags |= flag;
@@ -154,7 +158,11 @@ fn params_of(policy: &Policy, tables: u32, generation: u32) -> AgentParams {
         generation,
         tables,
         flags,
-        pad: 0,
+        sockets: policy
+            .agent
+            .sockets
+            .iter()
+            .fold(0, |bits, kind| bits | kind.value.bit()),
         monitor_until_ns,
     }
 }

@@ -81,7 +81,7 @@ fn others(head: &impl Fn(Kind) -> Header) -> Vec<Vec<u8>> {
     let kinds = Kind::ALL.iter().filter(|kind| {
         (Kind::Trace as u8..=Kind::Interface as u8).contains(&(**kind as u8))
             || (Kind::SocketOption as u8..=Kind::Guard as u8).contains(&(**kind as u8))
-            || **kind == Kind::SetId
+            || (Kind::SetId as u8..=Kind::IoUring as u8).contains(&(**kind as u8))
     });
     let mut samples = Vec::new();
     for kind in kinds {

@@ -49,7 +49,9 @@ pub fn hold(object: &str) -> Result<()> {
 fn attach(object: &str) -> Result<Ebpf> {
     let mut programs = Ebpf::load(&fs::read(object)?)?;
     let types = Btf::from_sys_fs()?;
-    let hooks: Vec<_> = hooks_of(version()?).collect();
+    let symbols = fs::read_to_string("/proc/kallsyms")?;
+    let has = |hook: &str| symbols.contains(&format!(" bpf_lsm_{hook}\n"));
+    let hooks: Vec<_> = hooks_of(version()?, has).collect();
     for hook in hooks {
         let program = programs.program_mut(hook).context(hook)?;
         let program: &mut Lsm = program.try_into()?;

@@ -1,0 +1,48 @@
+//! Who is signalled when a file has something to say: the kernel sends that signal itself and asks
+//! `task_kill` nothing, so a session names its own process and no other.
+
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::lsm, programs::LsmContext};
+use enforcer_common::{event::Kind, verdict::Reason};
+
+use crate::{
+    decide::{self, Finding},
+    emit::{GO_ON, conclude_other},
+    label::Acting,
+};
+
+/// `F_SETOWN` and `F_SETOWN_EX` of `asm-generic/fcntl.h`.
+const F_SETOWN: u32 = 8;
+const F_SETOWN_EX: u32 = 15;
+
+/// `file_fcntl(file, cmd, arg)`: of `F_SETOWN_EX` and of the ioctls that do the same the process is
+/// in the caller's memory, which can change after it was looked at; so they are denied whole.
+#[lsm(hook = "file_fcntl")]
+pub fn file_fcntl(ctx: LsmContext) -> i32 {
+    let command: u32 = ctx.arg(1);
+    if command != F_SETOWN && command != F_SETOWN_EX {
+        return GO_ON;
+    }
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    if command == F_SETOWN_EX {
+        return by_memory(&acting, command);
+    }
+    let (owner, own) = (
+        ctx.arg::<u64>(2) as u32,
+        (bpf_get_current_pid_tgid() >> 32) as u32,
+    );
+    if owner == 0 || owner == own {
+        return GO_ON; // nobody, or the process itself
+    }
+    let finding = Finding::of(acting.fault.unwrap_or(Reason::TargetOutsideSession));
+    // A negative number names a process group.
+    let target = if owner as i32 > 0 { owner } else { 0 };
+    conclude_other(&acting, Kind::SignalOwner, finding, target, command)
+}
+
+/// The owner stands in the caller's memory.
+#[inline(always)]
+pub fn by_memory(acting: &Acting, command: u32) -> i32 {
+    conclude_other(acting, Kind::SignalOwner, decide::never(acting), 0, command)
+}
