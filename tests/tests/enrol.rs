@@ -132,6 +132,67 @@ fn what_the_policy_does_not_list_does_not_run_in_its_slice() {
     assert!(output.status.success() && mark.exists());
 }
 
+/// A container runtime, as far as the kernel sees one: namespaces of its own, a root of its own, the
+/// slice as its parent in the tree of control groups; then the container's program.
+const RUNTIME: &str = r#"
+import ctypes, os, sys
+C = ctypes.CDLL(None, use_errno=True)
+def libc(name, *arguments):
+    if getattr(C, name)(*arguments) < 0: raise OSError(ctypes.get_errno(), name)
+procs, root, program, *arguments = sys.argv[1:]
+NEWNS, NEWUTS, NEWIPC, NEWPID = 0x20000, 0x4000000, 0x8000000, 0x20000000
+libc("unshare", NEWNS | NEWUTS | NEWIPC | NEWPID)
+libc("mount", None, b"/", None, 0x44000, None)
+libc("mount", b"/", root.encode(), None, 0x5000, None)
+pid = os.fork()
+if pid == 0:
+    with open(procs, "w") as file: file.write("0")
+    os.chroot(root); os.chdir("/")
+    libc("mount", b"proc", b"/proc", b"proc", 0, None)
+    os.execv(program, [program, *arguments])
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn i03_a_container_of_the_slice_is_a_session_wherever_its_root_is() {
+    let (servers, policy) = scene("container");
+    let root = place::directory("container-root");
+    let mark = place::directory("container-mark").join("mark");
+    let run = |slice: &Slice, program: &Path, arguments: &[&str]| {
+        let procs = slice.unit.join("cgroup.procs");
+        let mut runtime = Command::new(PYTHON);
+        runtime
+            .args(["-c", RUNTIME])
+            .arg(procs)
+            .arg(&root)
+            .arg(program)
+            .args(arguments);
+        runtime.stdin(Stdio::null()).output().expect("the runtime")
+    };
+    let (slice, other) = (Slice::new(1), Slice::new(1));
+    let agent = policy
+        .agent(&format!("[agent.enrol]\nslice = \"{}\"", slice.name))
+        .apply();
+    let [one, two] = attempts(&servers);
+    was_held(&agent.name, &servers, &run(&slice, &probe(), &[&one, &two]));
+    let touch = Path::new("/usr/bin/touch");
+    run(&slice, touch, &[place::text(&mark)]);
+    assert!(
+        !mark.exists(),
+        "what is not listed has run in the container"
+    );
+    // The same container in a slice that nobody named is not touched.
+    let output = run(&other, &probe(), &[&one, &two]);
+    assert!(
+        answers(&output).iter().all(|answer| answer.errno == 0),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(came(&servers), [1, 1]);
+    run(&other, touch, &[place::text(&mark)]);
+    assert!(mark.exists());
+}
+
 /// A process in the slice that connects whenever a line comes.
 fn waiting(slice: &Slice, servers: &[TcpServer; 2]) -> Child {
     let code = format!(

@@ -334,6 +334,57 @@ fn killed_again_and_again_under_load_no_event_is_lost_or_told_twice() {
     worker.end();
 }
 
+/// Has the next daemon find programs that it takes for another version's.
+fn as_if_of_another_version() {
+    const PINS: &str = "/sys/fs/bpf/enforcer";
+    let markers = fs::read_dir(PINS).expect("the pins").flatten();
+    for marker in markers.filter(|one| one.file_name().as_encoded_bytes().starts_with(b"programs_"))
+    {
+        fs::remove_dir(marker.path()).expect("whose programs they are is forgotten");
+    }
+}
+
+#[test]
+fn while_programs_are_replaced_under_load_every_action_is_judged() {
+    let rounds = if long() { 10 } else { 2 };
+    let daemon = Daemon::start();
+    let scene = Scene::new();
+    let agent = Policy::new("upgrade")
+        .exec("flood", &[place::text(&program())])
+        .connect("open", &["udp:127.0.0.1:9"])
+        .apply();
+    let mut worker = scene.agent.live();
+    let mut floods = [Flood::of(&agent.name), Flood::of(&agent.name)];
+    floods
+        .iter_mut()
+        .for_each(|flood| flood.tell("load 127.0.0.1:9 127.0.0.1:10"));
+    let mut daemon = Some(daemon);
+    for _ in 0..rounds {
+        daemon.take().expect("it runs").terminate();
+        as_if_of_another_version();
+        let next = Daemon::start();
+        assert!(next.said().contains("upgraded"), "{}", next.said());
+        scene.is_held(&mut worker);
+        daemon = Some(next);
+    }
+    for mut flood in floods {
+        let [allowed, denied] = &flood.order("stop")[..] else {
+            panic!("two tallies")
+        };
+        assert!(allowed.tries() > 4 * rounds, "that is no load: {allowed:?}");
+        assert_eq!(
+            (allowed.of(0), denied.of(EPERM)),
+            (allowed.tries(), denied.tries())
+        );
+        flood.end();
+    }
+    // What was begun before goes on: the session is the same to the programs that came after.
+    let task = worker.task.clone();
+    let records = worker.records();
+    assert!(!records.is_empty());
+    assert_eq!(session(&task), None);
+}
+
 #[test]
 fn a_daemon_killed_while_it_applies_leaves_one_policy_or_the_other() {
     let mut daemon = Daemon::start();

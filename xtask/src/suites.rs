@@ -87,6 +87,8 @@ pub struct Boot {
     pub bpffs: bool,
     /// Whether systemd is process 1.
     pub systemd: bool,
+    /// More of the kernel's command line.
+    pub append: &'static [&'static str],
     /// Seconds for each program, and with `--long`.
     pub limits: (u64, u64),
 }
@@ -100,6 +102,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
+        append: &[],
         limits: (900, 3600),
     },
     // Programs that start daemons of their own, kill them and fill what they write to: minutes each.
@@ -110,6 +113,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
+        append: &[],
         limits: (1500, 3600),
     },
     // Programs that count generations and agents: nobody else may apply anything meanwhile.
@@ -120,7 +124,19 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: false,
+        append: &[],
         limits: (900, 1200),
+    },
+    // Where tasks are preempted at any instruction of the kernel's, and what is full stays full for a while.
+    Boot {
+        name: "stress",
+        programs: &["stress"],
+        lsm: DEFAULT_LSM,
+        daemon: true,
+        bpffs: true,
+        systemd: false,
+        append: &["preempt=full"],
+        limits: (900, 3600),
     },
     // As it is installed, under systemd.
     Boot {
@@ -130,6 +146,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: true,
         bpffs: true,
         systemd: true,
+        append: &[],
         limits: (900, 1200),
     },
     Boot {
@@ -139,6 +156,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: true,
         systemd: false,
+        append: &[],
         limits: (900, 1200),
     },
     Boot {
@@ -148,6 +166,7 @@ pub const BOOTS: &[Boot] = &[
         daemon: false,
         bpffs: false,
         systemd: false,
+        append: &[],
         limits: (900, 1200),
     },
 ];
@@ -161,6 +180,7 @@ impl Boot {
             no_daemon: !self.daemon,
             no_bpffs: !self.bpffs,
             systemd: self.systemd,
+            append: self.append.iter().map(|&more| more.to_owned()).collect(),
             ..Arguments::default()
         }
     }

@@ -110,7 +110,7 @@ fn enrol(tgid: u32, id: u64, slot: u32) -> i32 {
     }
     let key = current().address();
     if LABELS.insert(key, empty, 0).is_err() {
-        count(Counter::ForksDenied);
+        count(Counter::EnrolmentsDenied);
         return eperm();
     }
     let Some(label) = LABELS.get_ptr_mut(key) else {

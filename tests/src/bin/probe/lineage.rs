@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use enforcer_tests::Answer;
+use enforcer_tests::{Answer, fault::Tally};
 use nix::{
     errno::Errno,
     fcntl::OFlag,
     libc::{CLONE_PARENT, SIGCHLD, c_int, pid_t},
-    sys::wait::wait,
+    sys::wait::{WaitStatus, wait, waitpid},
     unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, getpid, getppid, pipe2, setsid},
 };
 
@@ -126,6 +126,45 @@ pub fn vforked(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
         0
     })?;
     result
+}
+
+/// By the children of several processes that fork at once; says how often it came back with which
+/// error number, as [`Tally`] writes it. (Processes, since a child of one thread among others finds
+/// locks held that nobody lets go of.)
+pub fn storm(processes: &str, each: &str, words: &[&str]) -> io::Result<Outcome> {
+    let (processes, each): (u64, u64) = (number(processes)?, number(each)?);
+    let mut answers = Vec::new();
+    for _ in 0..processes {
+        let (answer, told) = pipe()?;
+        child(SIGCHLD, &told, || forks(each, words))?;
+        answers.push(answer);
+    }
+    let mut all = Tally::default();
+    for answer in answers {
+        let answer = answer_of_child(answer)?;
+        let tally = Tally::parse(&answer.output).ok_or_else(|| io::Error::other("no tally"))?;
+        for (errno, count) in tally.0 {
+            *all.0.entry(errno).or_default() += count;
+        }
+    }
+    reap()?;
+    Ok(Outcome::said(all.text()))
+}
+
+fn forks(count: u64, words: &[&str]) -> io::Result<Outcome> {
+    let mut tally = Tally::default();
+    for _ in 0..count {
+        let pid = raw::clone(SIGCHLD)?;
+        if pid == 0 {
+            let outcome: Outcome = perform(words, &mut Kept::new()).into();
+            raw::leave(outcome.errno);
+        }
+        match waitpid(Pid::from_raw(pid), None)? {
+            WaitStatus::Exited(_, errno) => tally.add(errno),
+            other => return Err(io::Error::other(format!("a child: {other:?}"))),
+        }
+    }
+    Ok(Outcome::said(tally.text()))
 }
 
 /// By another thread, which knows no kept sockets.

@@ -126,6 +126,7 @@ pub fn perform(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
         ["orphan", rest @ ..] => lineage::orphaned(rest, kept),
         ["sibling", rest @ ..] => lineage::sibling(rest, kept),
         ["vfork", rest @ ..] => lineage::vforked(rest, kept),
+        ["storm", threads, each, rest @ ..] => lineage::storm(threads, each, rest),
         ["thread", rest @ ..] => lineage::thread(rest),
         ["new-session", rest @ ..] => lineage::forked(&[&["setsid"], rest].concat(), kept),
         ["setsid", rest @ ..] => {
