@@ -363,7 +363,7 @@ fn while_programs_are_replaced_under_load_every_action_is_judged() {
         daemon.take().expect("it runs").terminate();
         as_if_of_another_version();
         let next = Daemon::start();
-        assert!(next.said().contains("upgraded"), "{}", next.said());
+        assert!(next.said().contains("replaced"), "{}", next.said());
         scene.is_held(&mut worker);
         daemon = Some(next);
     }
