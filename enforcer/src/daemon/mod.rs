@@ -72,6 +72,8 @@ use crate::{
 };
 
 pub use canary::{inside as canary_inside, outside as canary_outside};
+pub use policies::CANARY;
+pub use posture::OPEN;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///

@@ -1,0 +1,79 @@
+//! `enforcer doctor --prove`: every attack of the catalogue, tried here.
+#![forbid(unsafe_code)]
+
+use std::{io, path::Path};
+
+use super::{
+    doctor,
+    exit::{Exit, Failure},
+    output::{Screen, table},
+    wait,
+};
+use crate::{
+    control::{api::LaunchRequest, client::Client},
+    daemon::CANARY,
+    posture::Host,
+    prove::{self, Part, Report},
+};
+
+pub(super) fn perform(
+    client: &Client,
+    socket: &Path,
+    screen: &mut Screen,
+) -> Result<Exit, Failure> {
+    doctor::require_enforcing(client)?;
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Failure::new(
+            Exit::Denied,
+            "only root can make the attacks that an agent of root's could",
+        ));
+    }
+    let status = wait(client.status())??;
+    let kernel = Host::read().version().unwrap_or_default();
+    let (tries, session) = prove::prove(status.pid, socket).map_err(failed)?;
+    let records = wait(prove::denials_of(client, session))??;
+    let report = prove::judged(kernel, session, tries, &records);
+    screen.show(&report, text)?;
+    Ok(if report.as_told {
+        Exit::Ok
+    } else {
+        Exit::NotHeld
+    })
+}
+
+fn failed(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Failure::new(Exit::Failure, "interrupted; nothing is left behind");
+    }
+    Failure::new(Exit::Failure, format!("nothing was proven: {error}"))
+}
+
+fn text(report: &Report) -> String {
+    let rows = report.rows.iter().map(|line| {
+        [
+            line.attack.to_owned(),
+            line.technique.to_owned(),
+            line.state.name().to_owned(),
+            line.why.clone(),
+        ]
+    });
+    let table = table(["ATTACK", "TECHNIQUE", "STATE", "WHY"], rows);
+    format!("{table}\n{}", prove::text(report))
+}
+
+/// The hidden verb `attack`.
+pub(super) fn play(part: &Part, client: &Client) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Failure, format!("attack: {error}"));
+    match part {
+        Part::Enter => {
+            let request = LaunchRequest {
+                agent: CANARY.to_owned(),
+                task: None,
+                command: vec!["enforcer".to_owned(), "attack".to_owned()],
+            };
+            let launched = wait(client.launch(&request))??;
+            Err(failed(prove::enter(&launched)))
+        }
+        Part::Serve | Part::Do { .. } | Part::Victim => prove::play(part).map_err(failed),
+    }
+}

@@ -1,0 +1,337 @@
+//! Sending and being reached.
+#![forbid(unsafe_code)]
+
+use std::{
+    fs,
+    io::{self, IoSliceMut, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixStream},
+    },
+};
+
+use nix::{
+    libc::{self, c_int},
+    sched::{CloneFlags, unshare},
+    sys::{
+        sendfile::sendfile,
+        socket::{
+            AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg,
+        },
+    },
+};
+
+use super::{Doors, missing};
+use crate::prove::{
+    raw,
+    ring::{self, By},
+};
+
+/// What every attack sends.
+const WORD: &[u8] = b"attack";
+/// A loose source route by way of 127.0.0.1.
+const SOURCE_ROUTE: [u8; 8] = [131, 7, 4, 127, 0, 0, 1, 1];
+
+/// `struct sockaddr_in` or `sockaddr_in6`, with a family that may be another.
+fn bytes(address: SocketAddr, family: c_int) -> Vec<u8> {
+    let mut bytes = (family as u16).to_ne_bytes().to_vec();
+    bytes.extend(address.port().to_be_bytes());
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            bytes.extend(ip.octets());
+            bytes.extend([0; 8]);
+        }
+        IpAddr::V6(ip) => {
+            bytes.extend([0; 4]);
+            bytes.extend(ip.octets());
+            bytes.extend([0; 4]);
+        }
+    }
+    bytes
+}
+
+fn v4(address: SocketAddr) -> Vec<u8> {
+    bytes(address, libc::AF_INET)
+}
+
+fn tcp4() -> io::Result<OwnedFd> {
+    raw::socket(libc::AF_INET, libc::SOCK_STREAM, 0)
+}
+
+fn udp4() -> io::Result<OwnedFd> {
+    raw::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)
+}
+
+pub fn connect(doors: &Doors) -> io::Result<()> {
+    TcpStream::connect(doors.tcp).map(drop)
+}
+
+pub fn connect_v6(doors: &Doors) -> io::Result<()> {
+    TcpStream::connect(doors.tcp6.ok_or_else(|| missing("no IPv6"))?).map(drop)
+}
+
+fn by_ring(doors: &Doors, by: By) -> io::Result<()> {
+    ring::connect(by, tcp4()?, &v4(doors.tcp))
+}
+
+pub fn connect_by_ring(doors: &Doors) -> io::Result<()> {
+    by_ring(doors, By::Caller)
+}
+
+pub fn connect_by_worker(doors: &Doors) -> io::Result<()> {
+    by_ring(doors, By::Worker)
+}
+
+pub fn connect_by_poller(doors: &Doors) -> io::Result<()> {
+    by_ring(doors, By::Poller)
+}
+
+pub fn send_by_worker(doors: &Doors) -> io::Result<()> {
+    ring::send(By::Worker, raw::inherited(doors.connected)?, WORD)
+}
+
+pub fn sendto(doors: &Doors) -> io::Result<()> {
+    raw::sendto(udp4()?, WORD, 0, &v4(doors.udp))
+}
+
+pub fn sendto_v6(doors: &Doors) -> io::Result<()> {
+    let to = doors.udp6.ok_or_else(|| missing("no IPv6"))?;
+    let socket = raw::socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)?;
+    raw::sendto(socket, WORD, 0, &bytes(to, libc::AF_INET6))
+}
+
+pub fn send_connected(doors: &Doors) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect(doors.udp)?;
+    socket.send(WORD).map(drop)
+}
+
+pub fn sendmsg(doors: &Doors) -> io::Result<()> {
+    raw::sendmsg(udp4()?, WORD, &v4(doors.udp), false)
+}
+
+pub fn sendmmsg(doors: &Doors) -> io::Result<()> {
+    raw::sendmsg(udp4()?, WORD, &v4(doors.udp), true)
+}
+
+pub fn fast_open(doors: &Doors) -> io::Result<()> {
+    raw::sendto(tcp4()?, WORD, libc::MSG_FASTOPEN, &v4(doors.tcp))
+}
+
+pub fn fast_open_connect(doors: &Doors) -> io::Result<()> {
+    let socket = tcp4()?;
+    raw::set_option(
+        &socket,
+        libc::IPPROTO_TCP,
+        libc::TCP_FASTOPEN_CONNECT,
+        &1i32.to_ne_bytes(),
+    )?;
+    raw::connect(&socket, &v4(doors.tcp))?;
+    TcpStream::from(socket).write_all(WORD)
+}
+
+pub fn unspec_datagram(doors: &Doors) -> io::Result<()> {
+    raw::sendto(udp4()?, WORD, 0, &bytes(doors.udp, libc::AF_UNSPEC))
+}
+
+pub fn v4_name_on_v6_socket(doors: &Doors) -> io::Result<()> {
+    let socket = raw::socket(libc::AF_INET6, libc::SOCK_DGRAM, 0)?;
+    raw::sendto(socket, WORD, 0, &v4(doors.udp))
+}
+
+pub fn mapped(doors: &Doors) -> io::Result<()> {
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), doors.tcp.port()));
+    TcpStream::connect(to).map(drop)
+}
+
+pub fn unspecified(doors: &Doors) -> io::Result<()> {
+    TcpStream::connect((Ipv4Addr::UNSPECIFIED, doors.tcp.port())).map(drop)
+}
+
+pub fn unspecified_v6(doors: &Doors) -> io::Result<()> {
+    let to = doors.tcp6.ok_or_else(|| missing("no IPv6"))?;
+    TcpStream::connect((Ipv6Addr::UNSPECIFIED, to.port())).map(drop)
+}
+
+pub fn as_32_bit(doors: &Doors) -> io::Result<()> {
+    raw::connect_as_32_bit(tcp4()?, &v4(doors.tcp))
+}
+
+pub fn raw_socket(_: &Doors) -> io::Result<()> {
+    raw::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP).map(drop)
+}
+
+pub fn ping_socket(_: &Doors) -> io::Result<()> {
+    raw::socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP).map(drop)
+}
+
+/// A socket of a protocol that may be a module: where it is not loaded, trying would load it.
+fn loaded(protocol: &str, family: c_int, kind: c_int, number: c_int) -> io::Result<()> {
+    let known = fs::read_to_string("/proc/net/protocols")?;
+    let is_loaded = |line: &str| line.split_whitespace().next() == Some(protocol);
+    if known.lines().any(is_loaded) {
+        raw::socket(family, kind, number).map(drop)
+    } else {
+        Err(missing("the kernel has not loaded it"))
+    }
+}
+
+pub fn packet_socket(_: &Doors) -> io::Result<()> {
+    loaded("PACKET", libc::AF_PACKET, libc::SOCK_RAW, 0)
+}
+
+pub fn netlink_socket(_: &Doors) -> io::Result<()> {
+    loaded("NETLINK", libc::AF_NETLINK, libc::SOCK_RAW, 0)
+}
+
+pub fn vsock_socket(_: &Doors) -> io::Result<()> {
+    loaded("AF_VSOCK", libc::AF_VSOCK, libc::SOCK_STREAM, 0)
+}
+
+pub fn crypto_socket(_: &Doors) -> io::Result<()> {
+    loaded("ALG", libc::AF_ALG, libc::SOCK_SEQPACKET, 0)
+}
+
+pub fn multipath_socket(_: &Doors) -> io::Result<()> {
+    loaded(
+        "MPTCP",
+        libc::AF_INET,
+        libc::SOCK_STREAM,
+        libc::IPPROTO_MPTCP,
+    )
+}
+
+pub fn sctp_socket(_: &Doors) -> io::Result<()> {
+    loaded("SCTP", libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP)
+}
+
+/// In a network namespace of its own, which ends with the process.
+pub fn tun_device(_: &Doors) -> io::Result<()> {
+    const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+    const IFF_TUN: u8 = 1;
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    let tun = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")?;
+    let mut request = [0; 64];
+    request[16] = IFF_TUN;
+    raw::ioctl(tun, TUNSETIFF, &mut request)
+}
+
+pub fn listen(_: &Doors) -> io::Result<()> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)
+}
+
+/// A port that was free a moment ago.
+pub fn bind_datagrams(_: &Doors) -> io::Result<()> {
+    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    UdpSocket::bind(free).map(drop)
+}
+
+pub fn send_inherited(doors: &Doors) -> io::Result<()> {
+    let socket = TcpStream::from(raw::inherited(doors.connected)?);
+    (&socket).write_all(WORD)
+}
+
+pub fn sendfile_inherited(doors: &Doors) -> io::Result<()> {
+    let socket = raw::inherited(doors.connected)?;
+    let file = fs::File::open(&doors.program)?;
+    sendfile(socket, file, None, WORD.len())?;
+    Ok(())
+}
+
+pub fn splice_inherited(doors: &Doors) -> io::Result<()> {
+    use nix::fcntl::{SpliceFFlags, splice};
+    let socket = raw::inherited(doors.connected)?;
+    let (reader, writer) = nix::unistd::pipe()?;
+    nix::unistd::write(&writer, WORD)?;
+    splice(
+        reader,
+        None,
+        socket,
+        None,
+        WORD.len(),
+        SpliceFFlags::empty(),
+    )?;
+    Ok(())
+}
+
+pub fn send_received(doors: &Doors) -> io::Result<()> {
+    let gifts = raw::inherited(doors.gifts)?;
+    let (mut byte, mut space) = ([0; 1], nix::cmsg_space!([std::os::fd::RawFd; 1]));
+    let mut pieces = [IoSliceMut::new(&mut byte)];
+    let message = recvmsg::<UnixAddr>(
+        gifts.as_raw_fd(),
+        &mut pieces,
+        Some(&mut space),
+        MsgFlags::MSG_DONTWAIT,
+    )?;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(found) = control
+            && let Some(number) = found.first()
+        {
+            let socket = TcpStream::from(raw::inherited(*number)?);
+            return (&socket).write_all(WORD);
+        }
+    }
+    // The message came, and the kernel kept what it carried.
+    Err(io::Error::from_raw_os_error(libc::EPERM))
+}
+
+pub fn unix_stream(doors: &Doors) -> io::Result<()> {
+    UnixStream::connect(&doors.stream).map(drop)
+}
+
+pub fn unix_abstract(doors: &Doors) -> io::Result<()> {
+    UnixStream::connect_addr(&UnixAddress::from_abstract_name(&doors.name)?).map(drop)
+}
+
+pub fn unix_datagram(doors: &Doors) -> io::Result<()> {
+    UnixDatagram::unbound()?
+        .send_to(WORD, &doors.datagram)
+        .map(drop)
+}
+
+pub fn unix_packet(doors: &Doors) -> io::Result<()> {
+    use nix::sys::socket::{connect, socket};
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(&doors.packet)?)?;
+    Ok(())
+}
+
+/// A socket keeps the namespace that it was made in.
+pub fn other_namespace(doors: &Doors) -> io::Result<()> {
+    let socket = tcp4()?;
+    unshare(CloneFlags::CLONE_NEWNET)?;
+    raw::connect(socket, &v4(doors.tcp))
+}
+
+pub fn mark(_: &Doors) -> io::Result<()> {
+    raw::set_option(
+        udp4()?,
+        libc::SOL_SOCKET,
+        libc::SO_MARK,
+        &7u32.to_ne_bytes(),
+    )
+}
+
+pub fn source_route(_: &Doors) -> io::Result<()> {
+    raw::set_option(udp4()?, libc::IPPROTO_IP, libc::IP_OPTIONS, &SOURCE_ROUTE)
+}
+
+pub fn repair(_: &Doors) -> io::Result<()> {
+    raw::set_option(
+        tcp4()?,
+        libc::IPPROTO_TCP,
+        libc::TCP_REPAIR,
+        &1i32.to_ne_bytes(),
+    )
+}
