@@ -275,6 +275,9 @@ pub struct Doctor {
     /// where it must work, and inside one, where it must not. Needs root.
     #[arg(long, conflicts_with = "canary")]
     pub prove: bool,
+    /// Only attacks whose name begins so: `n`, `x05`, `i10-kill`.
+    #[arg(long, value_name = "NAME", requires = "prove")]
+    pub only: Vec<String>,
 }
 
 #[cfg(test)]

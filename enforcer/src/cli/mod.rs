@@ -55,7 +55,9 @@ fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
         Command::Status => status::perform(&client, screen),
         Command::Session(verb) => session::perform(verb, &client, screen),
         Command::Log(verb) => log::perform(verb, &client, screen),
-        Command::Doctor(doctor) if doctor.prove => prove::perform(&client, &socket, screen),
+        Command::Doctor(doctor) if doctor.prove => {
+            prove::perform(&doctor.only, &client, &socket, screen)
+        }
         Command::Doctor(doctor) => doctor::perform(&doctor, &client, screen),
         Command::Attack(part) => {
             prove::play(&part, &client)?;

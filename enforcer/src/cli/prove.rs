@@ -13,10 +13,11 @@ use crate::{
     control::{api::LaunchRequest, client::Client},
     daemon::CANARY,
     posture::Host,
-    prove::{self, Part, Report},
+    prove::{self, Part, Report, Tried},
 };
 
 pub(super) fn perform(
+    only: &[String],
     client: &Client,
     socket: &Path,
     screen: &mut Screen,
@@ -30,7 +31,10 @@ pub(super) fn perform(
     }
     let status = wait(client.status())??;
     let kernel = Host::read().version().unwrap_or_default();
-    let (tries, session) = prove::prove(status.pid, socket).map_err(failed)?;
+    let (tries, session) = prove::prove(status.pid, socket, only).map_err(failed)?;
+    if tries.is_empty() {
+        return Err(Failure::new(Exit::Usage, "no attack has such a name"));
+    }
     let records = wait(prove::denials_of(client, session))??;
     let report = prove::judged(kernel, session, tries, &records);
     screen.show(&report, text)?;
@@ -54,11 +58,24 @@ fn text(report: &Report) -> String {
             line.attack.to_owned(),
             line.technique.to_owned(),
             line.state.name().to_owned(),
+            came_out(line.as_root.as_ref()).to_owned(),
+            came_out(line.as_user.as_ref()).to_owned(),
             line.why.clone(),
         ]
     });
-    let table = table(["ATTACK", "TECHNIQUE", "STATE", "WHY"], rows);
+    let head = ["ATTACK", "TECHNIQUE", "STATE", "ROOT", "USER", "WHY"];
+    let table = table(head, rows);
     format!("{table}\n{}", prove::text(report))
+}
+
+/// What came of an attack inside, in a word.
+fn came_out(tried: Option<&Tried>) -> &'static str {
+    match tried {
+        Some(tried) if tried.effect => "through",
+        Some(tried) if tried.is_denied() => "denied",
+        Some(_) => "failed",
+        None => "-",
+    }
 }
 
 /// The hidden verb `attack`.

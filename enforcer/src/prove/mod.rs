@@ -27,7 +27,7 @@ pub use self::{
     party::{Part, enter, perform as play},
     prover::{judged, prove},
     records::of_ended as denials_of,
-    report::{Line, Report, State, text},
+    report::{Line, Report, State, Tried, text},
 };
 
 /// An ordinary user: nobody, who owns nothing.

@@ -48,7 +48,9 @@ impl Tried {
         self.reasons = denials.reasons.iter().cloned().collect();
     }
 
-    fn is_denied(&self) -> bool {
+    /// Whether the kernel answered as it answers a denial.
+    #[must_use]
+    pub const fn is_denied(&self) -> bool {
         use nix::libc::{EACCES, EPERM};
         matches!(self.errno, Some(EPERM | EACCES))
     }

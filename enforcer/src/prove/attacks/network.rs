@@ -269,6 +269,10 @@ pub fn send_received(doors: &Doors) -> io::Result<()> {
         Some(&mut space),
         MsgFlags::MSG_DONTWAIT,
     )?;
+    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
+        // The message came, and the kernel kept what it carried: it does not say why.
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(found) = control
             && let Some(number) = found.first()
@@ -277,8 +281,7 @@ pub fn send_received(doors: &Doors) -> io::Result<()> {
             return (&socket).write_all(WORD);
         }
     }
-    // The message came, and the kernel kept what it carried.
-    Err(io::Error::from_raw_os_error(libc::EPERM))
+    Err(missing("nothing was sent with the message"))
 }
 
 pub fn unix_stream(doors: &Doors) -> io::Result<()> {

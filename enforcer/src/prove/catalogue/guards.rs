@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
         open: &[],
         tests: &[
             "doctor::enforcing_is_said_only_of_a_denied_canary",
-            "prove::without_the_program_behind_a_row_its_attacks_are_shown_as_open",
+            "prove_hole::an_attack_whose_program_is_not_attached_is_shown_as_open",
         ],
         attacks: &[],
     },

@@ -54,6 +54,8 @@ pub struct Scene {
     unique: String,
     names: Names,
     sockets: Sockets,
+    /// Of root, and of an ordinary user.
+    victims: [Victim; 2],
     own_pins: PathBuf,
     daemon: u32,
     control: PathBuf,
@@ -97,6 +99,7 @@ impl Scene {
             unique,
             names,
             sockets,
+            victims: [Victim::start(false)?, Victim::start(true)?],
             daemon,
             control: control.to_owned(),
         })
@@ -107,11 +110,11 @@ impl Scene {
         [&self.sockets.near, &self.sockets.gifts]
     }
 
-    /// Makes everything as it is to be before an attack, with a victim of its own.
+    /// Makes everything as it is to be before an attack.
     ///
     /// # Errors
     /// When something cannot be put right.
-    pub fn ready(&self, attack: &Attack, as_user: bool) -> io::Result<(Doors, Victim)> {
+    pub fn ready(&mut self, attack: &Attack, as_user: bool) -> io::Result<Doors> {
         for entry in fs::read_dir(self.folder.join("work"))? {
             fs::remove_file(entry?.path())?;
         }
@@ -123,11 +126,14 @@ impl Scene {
         if attack.wants_gift {
             self.sockets.give()?;
         }
-        let victim = Victim::start(as_user)?;
-        Ok((self.doors(&victim)?, victim))
+        let victim = &mut self.victims[usize::from(as_user)];
+        if victim.changed() {
+            *victim = Victim::start(as_user)?;
+        }
+        self.doors(as_user)
     }
 
-    fn doors(&self, victim: &Victim) -> io::Result<Doors> {
+    fn doors(&self, as_user: bool) -> io::Result<Doors> {
         let sockets = &self.sockets;
         let tcp6 = sockets.tcp6.as_ref().map(|socket| socket.local_addr());
         let udp6 = sockets.udp6.as_ref().map(|socket| socket.local_addr());
@@ -148,7 +154,7 @@ impl Scene {
             folder: self.folder.clone(),
             connected: sockets.near.as_raw_fd(),
             gifts: sockets.gifts.as_raw_fd(),
-            victim: victim.door(),
+            victim: self.victims[usize::from(as_user)].door(),
             daemon: self.daemon,
             control: self.control.clone(),
             pins: PIN_DIR.into(),
@@ -161,13 +167,13 @@ impl Scene {
     ///
     /// # Errors
     /// When that cannot be looked at.
-    pub fn happened(&self, effect: Effect, answer: &Answer, victim: &Victim) -> io::Result<bool> {
+    pub fn happened(&self, effect: Effect, answer: &Answer, as_user: bool) -> io::Result<bool> {
         let arrived = self.sockets.arrived()?;
         Ok(match effect {
             Effect::Answer => answer.worked(),
             Effect::Arrived => arrived,
             Effect::Mark => self.folder.join("work/mark").exists(),
-            Effect::Victim => victim.changed(),
+            Effect::Victim => self.victims[usize::from(as_user)].changed(),
             Effect::Made => self.made().any(|path| path.symlink_metadata().is_ok()),
             Effect::Taken => !self.beside_pins_is_whole(),
         })
