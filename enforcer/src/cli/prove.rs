@@ -89,7 +89,11 @@ pub(super) fn play(part: &Part, client: &Client) -> Result<(), Failure> {
                 command: vec!["enforcer".to_owned(), "attack".to_owned()],
             };
             let launched = wait(client.launch(&request))??;
-            Err(failed(prove::enter(&launched)))
+            let error = prove::enter(&launched);
+            if error.raw_os_error() == Some(nix::libc::EPERM) {
+                return Ok(()); // whoever gives the orders says what that means
+            }
+            Err(failed(error))
         }
         Part::Serve | Part::Do { .. } | Part::Victim => prove::play(part).map_err(failed),
     }

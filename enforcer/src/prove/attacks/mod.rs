@@ -8,8 +8,10 @@
 
 pub(super) mod execution;
 pub(super) mod guards;
+pub(super) mod host;
 pub(super) mod network;
 pub(super) mod processes;
+pub(super) mod sockets;
 
 use std::{
     io,

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{self, IoSliceMut, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     os::{
         fd::{AsRawFd, OwnedFd},
         linux::net::SocketAddrExt,
@@ -31,8 +31,6 @@ use crate::prove::{
 
 /// What every attack sends.
 const WORD: &[u8] = b"attack";
-/// A loose source route by way of 127.0.0.1.
-const SOURCE_ROUTE: [u8; 8] = [131, 7, 4, 127, 0, 0, 1, 1];
 
 /// `struct sockaddr_in` or `sockaddr_in6`, with a family that may be another.
 fn bytes(address: SocketAddr, family: c_int) -> Vec<u8> {
@@ -56,11 +54,11 @@ fn v4(address: SocketAddr) -> Vec<u8> {
     bytes(address, libc::AF_INET)
 }
 
-fn tcp4() -> io::Result<OwnedFd> {
+pub(super) fn tcp4() -> io::Result<OwnedFd> {
     raw::socket(libc::AF_INET, libc::SOCK_STREAM, 0)
 }
 
-fn udp4() -> io::Result<OwnedFd> {
+pub(super) fn udp4() -> io::Result<OwnedFd> {
     raw::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)
 }
 
@@ -159,78 +157,6 @@ pub fn as_32_bit(doors: &Doors) -> io::Result<()> {
     raw::connect_as_32_bit(tcp4()?, &v4(doors.tcp))
 }
 
-pub fn raw_socket(_: &Doors) -> io::Result<()> {
-    raw::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP).map(drop)
-}
-
-pub fn ping_socket(_: &Doors) -> io::Result<()> {
-    raw::socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP).map(drop)
-}
-
-/// A socket of a protocol that may be a module: where it is not loaded, trying would load it.
-fn loaded(protocol: &str, family: c_int, kind: c_int, number: c_int) -> io::Result<()> {
-    let known = fs::read_to_string("/proc/net/protocols")?;
-    let is_loaded = |line: &str| line.split_whitespace().next() == Some(protocol);
-    if known.lines().any(is_loaded) {
-        raw::socket(family, kind, number).map(drop)
-    } else {
-        Err(missing("the kernel has not loaded it"))
-    }
-}
-
-pub fn packet_socket(_: &Doors) -> io::Result<()> {
-    loaded("PACKET", libc::AF_PACKET, libc::SOCK_RAW, 0)
-}
-
-pub fn netlink_socket(_: &Doors) -> io::Result<()> {
-    loaded("NETLINK", libc::AF_NETLINK, libc::SOCK_RAW, 0)
-}
-
-pub fn vsock_socket(_: &Doors) -> io::Result<()> {
-    loaded("AF_VSOCK", libc::AF_VSOCK, libc::SOCK_STREAM, 0)
-}
-
-pub fn crypto_socket(_: &Doors) -> io::Result<()> {
-    loaded("ALG", libc::AF_ALG, libc::SOCK_SEQPACKET, 0)
-}
-
-pub fn multipath_socket(_: &Doors) -> io::Result<()> {
-    loaded(
-        "MPTCP",
-        libc::AF_INET,
-        libc::SOCK_STREAM,
-        libc::IPPROTO_MPTCP,
-    )
-}
-
-pub fn sctp_socket(_: &Doors) -> io::Result<()> {
-    loaded("SCTP", libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP)
-}
-
-/// In a network namespace of its own, which ends with the process.
-pub fn tun_device(_: &Doors) -> io::Result<()> {
-    const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
-    const IFF_TUN: u8 = 1;
-    unshare(CloneFlags::CLONE_NEWNET)?;
-    let tun = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/net/tun")?;
-    let mut request = [0; 64];
-    request[16] = IFF_TUN;
-    raw::ioctl(tun, TUNSETIFF, &mut request)
-}
-
-pub fn listen(_: &Doors) -> io::Result<()> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop)
-}
-
-/// A port that was free a moment ago.
-pub fn bind_datagrams(_: &Doors) -> io::Result<()> {
-    let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    UdpSocket::bind(free).map(drop)
-}
-
 pub fn send_inherited(doors: &Doors) -> io::Result<()> {
     let socket = TcpStream::from(raw::inherited(doors.connected)?);
     (&socket).write_all(WORD)
@@ -315,26 +241,4 @@ pub fn other_namespace(doors: &Doors) -> io::Result<()> {
     let socket = tcp4()?;
     unshare(CloneFlags::CLONE_NEWNET)?;
     raw::connect(socket, &v4(doors.tcp))
-}
-
-pub fn mark(_: &Doors) -> io::Result<()> {
-    raw::set_option(
-        udp4()?,
-        libc::SOL_SOCKET,
-        libc::SO_MARK,
-        &7u32.to_ne_bytes(),
-    )
-}
-
-pub fn source_route(_: &Doors) -> io::Result<()> {
-    raw::set_option(udp4()?, libc::IPPROTO_IP, libc::IP_OPTIONS, &SOURCE_ROUTE)
-}
-
-pub fn repair(_: &Doors) -> io::Result<()> {
-    raw::set_option(
-        tcp4()?,
-        libc::IPPROTO_TCP,
-        libc::TCP_REPAIR,
-        &1i32.to_ne_bytes(),
-    )
 }

@@ -5,7 +5,7 @@ use super::{Open, Row};
 use crate::prove::attacks::{
     Attack,
     Effect::{Answer, Mark},
-    execution as a,
+    execution as a, host as h,
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -186,7 +186,7 @@ pub(super) const ROWS: &[Row] = &[
             "x07-overlay",
             "a program seen through an overlay",
             Mark,
-            a::overlays,
+            h::overlays,
         )],
     },
     Row {
@@ -203,27 +203,27 @@ pub(super) const ROWS: &[Row] = &[
         open: &[Open::check("open-fsopen")],
         tests: &["mediation::x08_mounts_and_user_namespaces_stay_as_they_are"],
         attacks: &[
-            Attack::new("x08-mount", "a mount", Answer, a::mounts),
-            Attack::new("x08-bind", "a bind mount", Answer, a::binds),
+            Attack::new("x08-mount", "a mount", Answer, h::mounts),
+            Attack::new("x08-bind", "a bind mount", Answer, h::binds),
             Attack::new(
                 "x08-move",
                 "a detached mount put in place",
                 Answer,
-                a::moves_mount,
+                h::moves_mount,
             ),
-            Attack::new("x08-unmount", "an unmount", Answer, a::unmounts),
-            Attack::new("x08-pivot", "pivot_root", Answer, a::pivots_root),
+            Attack::new("x08-unmount", "an unmount", Answer, h::unmounts),
+            Attack::new("x08-pivot", "pivot_root", Answer, h::pivots_root),
             Attack::new(
                 "x08-root",
                 "a program below another root",
                 Mark,
-                a::changes_root,
+                h::changes_root,
             ),
             Attack::new(
                 "x08-user-namespace",
                 "a user namespace",
                 Answer,
-                a::user_namespace,
+                h::user_namespace,
             ),
         ],
     },
@@ -256,7 +256,7 @@ pub(super) const ROWS: &[Row] = &[
             "x09-library",
             "opening a library for writing",
             Answer,
-            a::opens_library,
+            h::opens_library,
         )],
     },
     Row {
@@ -277,7 +277,7 @@ pub(super) const ROWS: &[Row] = &[
             "x11-format",
             "opening binfmt_misc for writing",
             Answer,
-            a::registers_format,
+            h::registers_format,
         )],
     },
     Row {
@@ -310,26 +310,26 @@ pub(super) const ROWS: &[Row] = &[
                 "x13-core-pattern",
                 "opening core_pattern for writing",
                 Answer,
-                a::sets_core_pattern,
+                h::sets_core_pattern,
             ),
             Attack::new(
                 "x13-core-pattern-ring",
                 "the same by a worker of io_uring",
                 Answer,
-                a::sets_core_pattern_by_ring,
+                h::sets_core_pattern_by_ring,
             ),
             Attack::new(
                 "x13-modprobe",
                 "opening the path of modprobe for writing",
                 Answer,
-                a::sets_modprobe,
+                h::sets_modprobe,
             ),
-            Attack::new("x13-module", "loading a module", Answer, a::loads_module),
+            Attack::new("x13-module", "loading a module", Answer, h::loads_module),
             Attack::new(
                 "x13-module-file",
                 "loading a module from a file",
                 Answer,
-                a::loads_module_file,
+                h::loads_module_file,
             ),
         ],
     },

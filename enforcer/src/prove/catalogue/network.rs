@@ -5,7 +5,7 @@ use super::{Open, Row};
 use crate::prove::attacks::{
     Attack,
     Effect::{Answer, Arrived},
-    network as a,
+    network as a, sockets as s,
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -118,10 +118,10 @@ pub(super) const ROWS: &[Row] = &[
         open: &[],
         tests: &["socket_kinds::sockets_that_cannot_be_judged_are_not_made"],
         attacks: &[
-            Attack::new("n07-raw", "a raw socket", Answer, a::raw_socket),
-            Attack::new("n07-packet", "a packet socket", Answer, a::packet_socket),
-            Attack::new("n07-ping", "a ping socket", Answer, a::ping_socket),
-            Attack::new("n07-tun", "a tun device", Answer, a::tun_device),
+            Attack::new("n07-raw", "a raw socket", Answer, s::raw_socket),
+            Attack::new("n07-packet", "a packet socket", Answer, s::packet_socket),
+            Attack::new("n07-ping", "a ping socket", Answer, s::ping_socket),
+            Attack::new("n07-tun", "a tun device", Answer, s::tun_device),
         ],
     },
     Row {
@@ -131,18 +131,18 @@ pub(super) const ROWS: &[Row] = &[
         open: &[],
         tests: &["socket_kinds::sockets_that_cannot_be_judged_are_not_made"],
         attacks: &[
-            Attack::new("n08-netlink", "a netlink socket", Answer, a::netlink_socket),
+            Attack::new("n08-netlink", "a netlink socket", Answer, s::netlink_socket),
             Attack::new(
                 "n08-vsock",
                 "a socket to the hypervisor",
                 Answer,
-                a::vsock_socket,
+                s::vsock_socket,
             ),
             Attack::new(
                 "n08-crypto",
                 "a socket of the kernel's crypto",
                 Answer,
-                a::crypto_socket,
+                s::crypto_socket,
             ),
         ],
     },
@@ -156,7 +156,7 @@ pub(super) const ROWS: &[Row] = &[
             "n09-multipath",
             "a multipath TCP socket",
             Answer,
-            a::multipath_socket,
+            s::multipath_socket,
         )],
     },
     Row {
@@ -169,7 +169,7 @@ pub(super) const ROWS: &[Row] = &[
             "n10-sctp",
             "an SCTP socket",
             Answer,
-            a::sctp_socket,
+            s::sctp_socket,
         )],
     },
     Row {
@@ -181,12 +181,12 @@ pub(super) const ROWS: &[Row] = &[
             "mediation::n11_nobody_reaches_an_agent_that_may_not_listen_and_one_that_may_answers",
         ],
         attacks: &[
-            Attack::new("n11-listen", "listening for TCP", Answer, a::listen),
+            Attack::new("n11-listen", "listening for TCP", Answer, s::listen),
             Attack::new(
                 "n11-bind",
                 "binding to a UDP port",
                 Answer,
-                a::bind_datagrams,
+                s::bind_datagrams,
             ),
         ],
     },
@@ -325,7 +325,7 @@ pub(super) const ROWS: &[Row] = &[
         hooks: &["capable", "socket_create"],
         open: &[],
         tests: &["mediation::n19_g07_capabilities_that_change_what_a_rule_means_are_withheld"],
-        attacks: &[Attack::new("n19-mark", "SO_MARK", Answer, a::mark)],
+        attacks: &[Attack::new("n19-mark", "SO_MARK", Answer, s::mark)],
     },
     Row {
         id: "N20",
@@ -341,9 +341,9 @@ pub(super) const ROWS: &[Row] = &[
                 "n20-source-route",
                 "IP_OPTIONS with a source route",
                 Answer,
-                a::source_route,
+                s::source_route,
             ),
-            Attack::new("n20-repair", "TCP_REPAIR", Answer, a::repair),
+            Attack::new("n20-repair", "TCP_REPAIR", Answer, s::repair),
         ],
     },
 ];
