@@ -108,7 +108,7 @@ pub const BOOTS: &[Boot] = &[
     // Programs that start daemons of their own, kill them and fill what they write to: minutes each.
     Boot {
         name: "faults",
-        programs: &["takeover", "faults", "audit"],
+        programs: &["takeover", "faults", "audit", "prove_hole"],
         lsm: DEFAULT_LSM,
         daemon: false,
         bpffs: true,

@@ -7,7 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::exit;
-use crate::config::{CONFIG_DIR, DaemonConfig, LOG_DIR, PIN_DIR, SOCKET, STATE_DIR};
+use crate::{
+    config::{CONFIG_DIR, DaemonConfig, LOG_DIR, PIN_DIR, SOCKET, STATE_DIR},
+    prove::Part,
+};
 
 /// Environment variable that names the control socket when `--socket` does not.
 pub const SOCKET_VARIABLE: &str = "ENFORCER_SOCKET";
@@ -81,6 +84,9 @@ pub enum Command {
         #[arg(long)]
         inside: Option<String>,
     },
+    /// Attack, or be attacked; `doctor --prove` starts it.
+    #[command(hide = true, subcommand)]
+    Attack(Part),
     /// Write a completion script to stdout.
     Completions {
         /// Shell that it is for.
@@ -265,6 +271,13 @@ pub struct Doctor {
     /// Have the daemon run a canary now, instead of telling of the latest one. Needs the admin role.
     #[arg(long)]
     pub canary: bool,
+    /// Try every known way round the allowlists, on this host and harming nothing: outside a session,
+    /// where it must work, and inside one, where it must not. Needs root.
+    #[arg(long, conflicts_with = "canary")]
+    pub prove: bool,
+    /// Only attacks whose name begins so: `n`, `x05`, `i10-kill`.
+    #[arg(long, value_name = "NAME", requires = "prove")]
+    pub only: Vec<String>,
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{
         api::{Canary, Posture},
         client::Client,
     },
-    posture::{Check, Host, reentry},
+    posture::{Check, CheckState, Host, reentry},
 };
 
 /// What doctor found.
@@ -53,6 +53,23 @@ pub(super) fn perform(
     };
     screen.show(&report, text)?;
     Ok(report.exit)
+}
+
+/// Fails unless the daemon says that it enforces, and has proven it.
+pub(super) fn require_enforcing(client: &Client) -> Result<(), Failure> {
+    let report = with_daemon(wait(client.posture())??);
+    if report.enforcing {
+        return Ok(());
+    }
+    let failed = |check: &&Check| check.state == CheckState::Failed;
+    let found: Vec<String> = report
+        .checks
+        .iter()
+        .filter(failed)
+        .map(|check| format!("{}: {}", check.name, check.detail))
+        .collect();
+    let message = format!("nothing can be proven: not enforcing; {}", found.join("; "));
+    Err(Failure::new(Exit::NotEnforcing, message).hint("`enforcer doctor` says what to do"))
 }
 
 fn with_daemon(posture: Posture) -> Report {
@@ -108,6 +125,7 @@ fn without_daemon(mut checks: Vec<Check>, failure: Failure) -> Report {
         | Exit::PolicyInvalid
         | Exit::NotFound
         | Exit::Conflict
+        | Exit::NotHeld
         | Exit::CannotExecute
         | Exit::NoCommand => Exit::Failure,
     };

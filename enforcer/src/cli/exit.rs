@@ -40,6 +40,7 @@ exits! {
     Denied = 6, "The caller has not the role, or is inside a session.";
     NotFound = 7, "No such agent, session or file.";
     Conflict = 8, "Another apply or another daemon is at it, or another generation is in force.";
+    NotHeld = 9, "doctor --prove: an attack got through that is to be denied, or it is in doubt.";
     CannotExecute = 126, "run: the command was not executed; the kernel's denial among the causes.";
     NoCommand = 127, "run: there is no such command.";
 }

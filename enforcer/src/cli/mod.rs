@@ -15,6 +15,7 @@ pub mod exit;
 mod log;
 mod output;
 mod policy;
+mod prove;
 mod run;
 mod session;
 mod status;
@@ -42,7 +43,8 @@ pub fn main() -> ExitCode {
 }
 
 fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
-    let client = Client::new(&cli.socket());
+    let socket = cli.socket();
+    let client = Client::new(&socket);
     match cli.command {
         Command::Daemon(ref daemon) => {
             crate::daemon::run(daemon.config(cli.socket())).map_err(Failure::of_daemon)?;
@@ -53,7 +55,14 @@ fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
         Command::Status => status::perform(&client, screen),
         Command::Session(verb) => session::perform(verb, &client, screen),
         Command::Log(verb) => log::perform(verb, &client, screen),
+        Command::Doctor(doctor) if doctor.prove => {
+            prove::perform(&doctor.only, &client, &socket, screen)
+        }
         Command::Doctor(doctor) => doctor::perform(&doctor, &client, screen),
+        Command::Attack(part) => {
+            prove::play(&part, &client)?;
+            Ok(Exit::Ok)
+        }
         Command::Canary { inside } => {
             let done = match inside {
                 Some(doors) => crate::daemon::canary_inside(&doors),

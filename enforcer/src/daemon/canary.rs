@@ -26,7 +26,6 @@ use std::{
 };
 
 use enforcer_common::{
-    maps::CANARY_AGENT,
     object::FileId,
     permit::{ALWAYS, ExecPermit, NO_CELL, Permit},
 };
@@ -117,14 +116,8 @@ fn try_run(core: &Arc<Core>) -> Result<String, String> {
     };
     let hall =
         Hall::open(&core.config.run_dir().join("canary.sock")).map_err(failed("its listeners"))?;
-    let before = core.canary_denials();
     let mut bird = Bird::start().map_err(failed("its process"))?;
-    let terms = launch::Terms {
-        agent: CANARY.to_owned(),
-        agent_slot: CANARY_AGENT,
-        owner: "enforcer".to_owned(),
-        generation: core.policies().generation(),
-    };
+    let terms = launch::Terms::of_canary(core.policies().generation());
     let request = LaunchRequest {
         agent: CANARY.to_owned(),
         task: None,
@@ -133,6 +126,7 @@ fn try_run(core: &Arc<Core>) -> Result<String, String> {
     let pid = bird.child.id();
     let launched =
         launch::begin(core, terms, request, pid, 0).map_err(|problem| problem.message)?;
+    core.count_canary(launched.session);
     let told = bird.fly(&hall.doors());
     if told.is_err() {
         bird.end();
@@ -140,7 +134,7 @@ fn try_run(core: &Arc<Core>) -> Result<String, String> {
     }
     let attempts = told.map_err(failed("what it said"))?;
     judge(&attempts, hall.somebody_came())?;
-    await_events(core, before, attempts.len())?;
+    await_events(core, attempts.len())?;
     let what: Vec<&str> = attempts
         .iter()
         .map(|attempt| attempt.what.as_str())
@@ -187,10 +181,10 @@ fn judge(attempts: &[Attempt], somebody_came: bool) -> Result<(), String> {
 ///
 /// There may be many before it, of a time without a daemon, and a log that is full may hold them all
 /// back: that the canary's own did not come is known only once all that was there has been read.
-fn await_events(core: &Core, before: u64, expected: usize) -> Result<(), String> {
+fn await_events(core: &Core, expected: usize) -> Result<(), String> {
     let (patience, emptied) = (Instant::now() + EVENTS_TIME, core.emptied());
     loop {
-        let read = core.canary_denials() - before;
+        let read = core.canary_denials();
         if read >= u64::try_from(expected).unwrap_or(u64::MAX) {
             return Ok(());
         }

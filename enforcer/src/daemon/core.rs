@@ -76,8 +76,8 @@ pub struct Core {
     standing: Mutex<Standing>,
     outbox: Mutex<Vec<Value>>,
     log: Mutex<LogState>,
-    /// Denials of the canary that were read from the ring.
-    canary_denials: AtomicU64,
+    /// Session of the canary that flies now, and its denials that were read from the ring.
+    canary: Mutex<(SessionId, u64)>,
     /// Times that everything in the rings was read.
     emptied: AtomicU64,
     stopping: AtomicBool,
@@ -162,7 +162,7 @@ impl Core {
             }),
             outbox: Mutex::new(Vec::new()),
             log: Mutex::new(LogState::default()),
-            canary_denials: AtomicU64::new(0),
+            canary: Mutex::new((SessionId(0), 0)),
             emptied: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         };
@@ -378,10 +378,16 @@ impl Core {
         self.post(policy(&self.host, &change));
     }
 
-    /// Denials of the canary read so far.
+    /// Counts the denials of this session from now on: it is a canary's. Others may be launched as the
+    /// same agent (`enforcer doctor --prove`), and theirs prove nothing of it.
+    pub fn count_canary(&self, session: SessionId) {
+        *lock(&self.canary) = (session, 0);
+    }
+
+    /// Denials of the latest canary read so far.
     #[must_use]
     pub fn canary_denials(&self) -> u64 {
-        self.canary_denials.load(Ordering::Acquire)
+        lock(&self.canary).1
     }
 
     /// How often everything in the rings was read so far: what was in them before the last but one
@@ -410,10 +416,13 @@ impl Core {
     /// Takes in what an event says of its session.
     pub fn observe(&self, event: &Event) {
         let head = &event.head;
-        if head.agent == CANARY_AGENT && head.verdict == enforcer_common::verdict::Verdict::Deny {
-            self.canary_denials.fetch_add(1, Ordering::AcqRel);
-        }
         let id = SessionId(head.session);
+        if head.agent == CANARY_AGENT && head.verdict == enforcer_common::verdict::Verdict::Deny {
+            let mut canary = lock(&self.canary);
+            if canary.0 == id {
+                canary.1 += 1;
+            }
+        }
         if head.kind == Kind::SessionEnd {
             self.end_session(id);
         } else if head.kind == Kind::SessionStart {

@@ -72,6 +72,8 @@ use crate::{
 };
 
 pub use canary::{inside as canary_inside, outside as canary_outside};
+pub use policies::CANARY;
+pub use posture::OPEN;
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
@@ -158,6 +160,10 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
     let run_dir = config.run_dir();
     store::make_folder(&config.state_dir, 0o700)
         .with_context(|| config.state_dir.display().to_string())?;
+    // A folder that is not there cannot be guarded, and a session of root's could make it.
+    if let Err(error) = store::make_folder(&config.config_dir, 0o755) {
+        tracing::warn!(%error, "{} is not guarded: it is not there", config.config_dir.display());
+    }
     let (pins, opened) = Pins::open(&config.pin_dir, kernel)?;
     tracing::info!(
         "{}",

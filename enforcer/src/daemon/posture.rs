@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Ways round that no hook of a supported kernel closes, or none of ours yet.
-const OPEN: [(&str, &str); 5] = [
+pub const OPEN: [(&str, &str); 5] = [
     (
         "open-sendmmsg",
         "sendmmsg(2): of datagrams to one address the kernel asks about the first only, so that a source route given with a later one is not seen",
