@@ -159,10 +159,10 @@ fn forks(count: u64, words: &[&str]) -> io::Result<Outcome> {
             let outcome: Outcome = perform(words, &mut Kept::new()).into();
             raw::leave(outcome.errno);
         }
-        match waitpid(Pid::from_raw(pid), None)? {
-            WaitStatus::Exited(_, errno) => tally.add(errno),
-            other => return Err(io::Error::other(format!("a child: {other:?}"))),
-        }
+        let WaitStatus::Exited(_, errno) = waitpid(Pid::from_raw(pid), None)? else {
+            return Err(io::Error::other("a child did not end by itself"));
+        };
+        tally.add(errno);
     }
     Ok(Outcome::said(tally.text()))
 }
