@@ -22,6 +22,8 @@ mod machine;
 mod plot;
 mod qemu;
 mod rootfs;
+#[cfg(test)]
+mod scratch;
 mod setup;
 mod stage;
 mod stamp;
