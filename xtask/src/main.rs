@@ -21,6 +21,7 @@ mod libtest;
 mod machine;
 mod plot;
 mod qemu;
+mod records;
 mod rootfs;
 #[cfg(test)]
 mod scratch;
