@@ -78,6 +78,7 @@ impl Acting {
         match session_at(slot) {
             // SAFETY: a live map value of integers; the daemon changes it only while no task has it.
             Some(entry) if session != 0 && unsafe { (*entry).id } == session => {
+                // SAFETY: as above.
                 acting.agent = unsafe { (*entry).agent };
                 acting.judge_by_policy();
             }

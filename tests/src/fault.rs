@@ -5,6 +5,7 @@
 
 mod flood;
 mod ledger;
+mod small;
 
 use std::{
     fs::{self, File},
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::cli::{ENFORCER, enforcer, json, told, unique};
 pub use flood::{Flood, Tally, program};
 pub use ledger::{Balance, Ledger, lines};
+pub use small::Small;
 
 /// Where a daemon without options keeps its log.
 pub const LOG: &str = "/var/log/enforcer";

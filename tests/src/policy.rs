@@ -149,6 +149,15 @@ impl Policy {
         enforcer(["policy", "apply", place::text(&self.file())])
     }
 
+    /// Asks what applying it would change.
+    ///
+    /// # Panics
+    /// When its file cannot be written.
+    pub fn plan(&self, options: &[&str]) -> Output {
+        let file = self.file();
+        enforcer([&["policy", "plan", place::text(&file)], options].concat())
+    }
+
     /// Puts it in force. When this returns no older verdict is given.
     ///
     /// # Panics

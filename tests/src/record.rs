@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub(crate) use self::log::segments_in;
 pub use self::{
-    log::{of_ended_task, show, until},
+    log::{keep, of_ended_task, show, until},
     ocsf::assert_ocsf,
 };
 

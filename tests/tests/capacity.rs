@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use enforcer_tests::{
     fault::stderr,
     place,
 };
-use nix::libc::ENOEXEC;
+use nix::libc::{ENOEXEC, EPERM};
 
 const DESTINATIONS: usize = 10_000;
 const BINARIES: usize = 2_000;
@@ -73,6 +74,35 @@ fn apply(path: &Path) -> std::process::Output {
 
 fn generation() -> u64 {
     json(["status"])["generation"].as_u64().expect("a number")
+}
+
+/// A session of every other agent, all of them at once; each reaches what is its own, and not what is its neighbour's.
+fn each_of_many_is_held_to_its_own(server: &TcpServer, all: &[String]) {
+    let name = |number| format!("one-of-many-{number}");
+    let mut many: Vec<Live> = (1..AGENTS)
+        .map(|number| Agent { name: name(number) }.live())
+        .collect();
+    for live in &mut many {
+        live.ask("pid"); // it has begun
+    }
+    let sessions = json(["session", "list"]);
+    let running: BTreeSet<&str> = sessions
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| one["agent"].as_str())
+        .collect();
+    assert!((1..AGENTS).all(|number| running.contains(name(number).as_str())));
+    for (live, number) in many.iter_mut().zip(1..) {
+        assert_eq!(try_connect(live, &all[number]), 0, "{number}");
+        assert_eq!(try_connect(live, &all[number + 1]), EPERM, "{number}");
+        assert_eq!(try_connect(live, &all[number - 1]), EPERM, "{number}");
+        assert!(!is_allowed(live, "/usr/bin/true"), "{number}");
+        assert_eq!(server.arrived(), 1, "{number}");
+    }
+    for live in many {
+        live.end();
+    }
 }
 
 #[test]
@@ -147,16 +177,7 @@ fn two_hundred_agents_and_one_policy_of_full_size_load_and_swap_as_one_generatio
     ] {
         assert_eq!(is_allowed(&mut live, file), allowed, "{file}");
     }
-    // The first and the last of the many, each with what is its own and what is its neighbour's.
-    for number in [1, AGENTS - 1] {
-        let mut one = Agent {
-            name: format!("one-of-many-{number}"),
-        }
-        .live();
-        assert_eq!(try_connect(&mut one, &all[number]), 0);
-        assert_ne!(try_connect(&mut one, &all[number + 1]), 0);
-        assert_eq!(server.arrived(), 1);
-    }
+    each_of_many_is_held_to_its_own(&server, &all);
 
     // Swapped: both ends move, under the running session.
     write(&all[2_000..DESTINATIONS + 2_000], &binaries[1..]);

@@ -12,7 +12,7 @@ use std::{
 use enforcer_tests::{
     Live, Policy, TcpServer,
     cli::{ENFORCER, enforcer, json, told},
-    fault::{Daemon, LOG, Ledger, await_true, ended, lines, refused, stderr},
+    fault::{Daemon, LOG, Ledger, Small, await_true, ended, lines, refused, stderr},
     place, record,
     server::LOOPBACK,
 };
@@ -35,47 +35,6 @@ fn must_run(program: &str, arguments: &[&str]) {
         "{program} {arguments:?}: {}",
         told(&output)
     );
-}
-
-/// A file system of its own, so that it can be full. It goes with the value.
-struct Small(PathBuf);
-
-impl Small {
-    fn new(kib: u32) -> Self {
-        let path = fresh("small");
-        fs::create_dir_all(&path).expect("the folder is made");
-        let options = format!("size={kib}k,mode=0700");
-        must_run(
-            "mount",
-            &["-t", "tmpfs", "-o", &options, "tmpfs", place::text(&path)],
-        );
-        Self(path)
-    }
-
-    /// Takes all the room that is left.
-    fn fill(&self) {
-        let filler = fs::File::create(self.filler()).expect("a file");
-        let block = [0; 1024];
-        while std::io::Write::write_all(&mut &filler, &block).is_ok() {}
-    }
-
-    fn give_room(&self) {
-        fs::remove_file(self.filler()).expect("the filler is there");
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.join("filler")
-    }
-
-    fn text(&self) -> &str {
-        place::text(&self.0)
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = run("umount", &["-l", self.text()]); // the VM ends soon, whatever stays
-    }
 }
 
 /// A worker with an open and a closed door, which it tries.
@@ -267,7 +226,7 @@ fn a_log_folder_that_cannot_be_trusted_or_written_is_refused_and_what_runs_stays
 fn while_the_log_is_full_events_wait_and_none_is_lost() {
     let small = Small::new(512);
     let daemon = Daemon::with(&["--log-dir", small.text()]);
-    let ledger = Ledger::open(&[&small.0]);
+    let ledger = Ledger::open(&[small.path()]);
     let mut worker = Worker::new();
     worker.is_held();
     let _ = ledger.balance();
@@ -301,7 +260,7 @@ fn while_the_log_is_full_events_wait_and_none_is_lost() {
     );
     // A torn line is no record; whatever is there is whole.
     assert!(
-        lines(&small.0)
+        lines(small.path())
             .iter()
             .all(|line| line.starts_with('{') && line.ends_with('}'))
     );
@@ -311,7 +270,7 @@ fn while_the_log_is_full_events_wait_and_none_is_lost() {
     worker.is_held();
     let balance = ledger.balance();
     assert_eq!(balance.lost, 0, "{balance:?}");
-    let all = lines(&small.0);
+    let all = lines(small.path());
     let mine = all.iter().filter(|line| line.contains(&worker.live.task));
     let mine = mine
         .filter(|line| line.contains("\"event_code\":\"connect\""))
@@ -328,7 +287,7 @@ fn a_daemon_that_starts_on_a_full_log_enforces_once_there_is_room() {
     daemon.await_status("No space left on device");
     small.give_room();
     daemon.await_enforcing();
-    let ledger = Ledger::open(&[&small.0]);
+    let ledger = Ledger::open(&[small.path()]);
     let mut worker = Worker::new();
     worker.is_held();
     assert_eq!(ledger.balance().lost, 0);
@@ -353,6 +312,7 @@ fn a_segment_that_cannot_be_written_holds_the_events_back_and_one_that_was_remov
     worker.is_held();
     assert_eq!(ledger.balance().lost, 0);
 
+    record::keep(Path::new(&segment));
     fs::remove_file(&segment).expect("it can be removed");
     let ledger = Ledger::open(&[Path::new(LOG)]);
     worker.is_held();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -101,10 +101,13 @@ pub fn install(packages: &[&str]) -> Result<()> {
 /// Fetches `package` into `directory` without installing it. What is there already and whole is kept, what is there
 /// in part is completed.
 pub fn download(package: &str, directory: &Path) -> Result<PathBuf> {
+    download_by(command("apt-get"), package, directory)
+}
+
+fn download_by(mut apt: Command, package: &str, directory: &Path) -> Result<PathBuf> {
     fs::create_dir_all(directory)?;
     run_quietly(
-        command("apt-get")
-            .args(["-q", "-o", "APT::Sandbox::User=root", "download", package])
+        apt.args(["-q", "-o", "APT::Sandbox::User=root", "download", package])
             .current_dir(directory),
     )?;
     let mut files: Vec<_> = fs::read_dir(directory)?
@@ -168,6 +171,54 @@ fn sources_from(targets: &str, release: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
+
+    /// apt, knowing of one archive alone, which lies in this folder.
+    fn apt_of(archive: &Path) -> Command {
+        let mut apt = command("apt-get");
+        for (option, value) in [
+            ("Dir::State", archive.join("state")),
+            ("Dir::Cache", archive.join("cache")),
+            ("Dir::Etc::sourcelist", archive.join("sources.list")),
+            ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
+        ] {
+            apt.arg("-o").arg(format!("{option}={}", value.display()));
+        }
+        apt
+    }
+
+    #[test]
+    fn a_package_that_was_fetched_in_part_is_completed_and_a_whole_one_kept() {
+        let scratch = Scratch::new();
+        let archive = scratch.path();
+        let package = scratch.package("some-package", "usr/share/some-file");
+        let whole = fs::read(&package).unwrap();
+        let digest = output(command("sha256sum").arg(&package)).unwrap();
+        let index = format!(
+            "Package: some-package\nVersion: 1\nArchitecture: all\nFilename: ./some-package_1_all.deb\n\
+             Size: {}\nSHA256: {}\n",
+            whole.len(),
+            digest.split(' ').next().unwrap()
+        );
+        fs::write(archive.join("Packages"), index).unwrap();
+        let source = format!("deb [trusted=yes] file:{} ./\n", archive.display());
+        fs::write(archive.join("sources.list"), source).unwrap();
+        for folder in ["state/lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(archive.join(folder)).unwrap();
+        }
+        let mut update = apt_of(archive);
+        run_quietly(update.args(["-q", "-o", "APT::Sandbox::User=root", "update"])).unwrap();
+
+        let fetched = archive.join("dl");
+        fs::create_dir(&fetched).unwrap();
+        let there = fetched.join("some-package_1_all.deb");
+        for part in [0, 1, whole.len() / 2, whole.len() - 1, whole.len()] {
+            fs::write(&there, &whole[..part]).unwrap();
+            let file = download_by(apt_of(archive), "some-package", &fetched).unwrap();
+            assert_eq!(file, there);
+            assert_eq!(fs::read(&there).unwrap(), whole, "from {part} bytes");
+        }
+    }
 
     #[test]
     fn only_a_wholly_installed_package_counts() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -45,16 +45,32 @@ pub fn product(release: bool) -> Result<PathBuf> {
 /// `enforcer` is not built again for it.
 pub fn kernel_programs() -> Result<()> {
     let toolchain = setup::toolchain()?;
-    let build = workspace::target().join("bpf/build");
     let mut cargo = toolchain.machine.kernel_cargo(&toolchain.linker);
-    cargo
-        .current_dir(workspace::root().join("enforcer-ebpf"))
-        .env("CARGO_TARGET_DIR", &build);
-    run(&mut cargo)?;
-    let object = build.join(HOST.bpf_triple).join("release/enforcer-ebpf");
+    run(in_kernel_crate(&mut cargo))?;
+    let object = kernel_build()
+        .join(HOST.bpf_triple)
+        .join("release/enforcer-ebpf");
     let contents =
         fs::read(&object).with_context(|| format!("no kernel programs in {}", object.display()))?;
     write_if_changed(&workspace::bpf_object(), &contents).map(drop)
+}
+
+/// The command that looks at the kernel programs with clippy; a warning is an error.
+pub fn kernel_clippy() -> Result<Command> {
+    let toolchain = setup::toolchain()?;
+    let mut cargo = toolchain.machine.kernel_clippy(&toolchain.linker)?;
+    in_kernel_crate(&mut cargo).args(["--", "-D", "warnings"]);
+    Ok(cargo)
+}
+
+fn in_kernel_crate(cargo: &mut Command) -> &mut Command {
+    cargo
+        .current_dir(workspace::root().join("enforcer-ebpf"))
+        .env("CARGO_TARGET_DIR", kernel_build())
+}
+
+fn kernel_build() -> PathBuf {
+    workspace::target().join("bpf/build")
 }
 
 fn enforcer(release: bool) -> Result<PathBuf> {

@@ -4,16 +4,21 @@
 //! is told to run here and this host really enforces.
 
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::command::{command, exists, output};
+use crate::command::command;
+use crate::kernel::Series;
+use crate::libtest::Tally;
+use crate::records::Checker;
 use crate::stamp::remove;
-use crate::vm::{self, End};
+use crate::test::{DEMO, Report, logs};
+use crate::vm::{self, End, Outcome};
 use crate::{build, workspace};
 
 /// The program that plays the servers, starts the agent and checks what came of every attempt; under the workspace.
@@ -25,6 +30,8 @@ const GUEST_POLICY: &str = "/usr/share/enforcer/policies/coding-agent.toml";
 const GUEST_RESULTS: &str = "/results";
 const RECORDS: &str = "records.jsonl";
 const SUMMARY: &str = "summary";
+/// The newer of those that are tested.
+pub const KERNEL: Series = Series::V6_12;
 /// Far beyond what a slow machine needs.
 const TIME_LIMIT: u64 = 900;
 
@@ -39,9 +46,7 @@ pub struct Arguments {
 /// Runs the demonstration and keeps its audit records in `target/demo/records.jsonl`.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let enforcer = build::product(false)?;
-    fs::create_dir_all(kept())?;
-    // What an earlier run left must not pass for this one's.
-    remove(&kept().join(RECORDS))?;
+    prepare()?;
     let (ended, results) = if arguments.here {
         here(&enforcer)?
     } else {
@@ -57,18 +62,60 @@ fn in_a_vm(enforcer: &Path) -> Result<(ExitCode, PathBuf)> {
     } else {
         eprintln!("demo: in a test VM, as `enforcer doctor` says that this host does not enforce");
     }
+    let outcome = boot(enforcer, Box::new(std::io::stdout()))?;
+    Ok((vm::exit_code(&outcome), outcome.results))
+}
+
+fn boot(enforcer: &Path, sink: Box<dyn Write + Send>) -> Result<Outcome> {
     let program = Path::new(GUEST_WORKSPACE).join(PROGRAM);
     let arguments = vm::Arguments {
+        kernel: KERNEL,
         systemd: true,
         time_limit: Some(TIME_LIMIT),
         command: words(&program, GUEST_POLICY, Path::new(GUEST_RESULTS)),
         ..vm::Arguments::default()
     };
-    let outcome = vm::boot(&arguments, Some(enforcer), &[], Box::new(std::io::stdout()))?;
+    let outcome = vm::boot(&arguments, Some(enforcer), &[], sink)?;
     if !matches!(outcome.end, End::Exit(_)) {
         eprintln!("demo: did not come to its end");
     }
-    Ok((vm::exit_code(&outcome), outcome.results))
+    Ok(outcome)
+}
+
+/// Runs it as a suite of `test`: each of its lines counts.
+pub fn suite(enforcer: &Path) -> Result<Report> {
+    eprintln!("test: demo on {KERNEL}");
+    prepare()?;
+    let began = Instant::now();
+    let log = logs().join(format!("demo-{KERNEL}.log"));
+    let outcome = boot(enforcer, Box::new(fs::File::create(&log)?))?;
+    let ended = conclude(vm::exit_code(&outcome), &outcome.results)?;
+    let summary = fs::read_to_string(outcome.results.join(SUMMARY)).unwrap_or_default();
+    Ok(Report {
+        suite: DEMO.to_owned(),
+        place: KERNEL.to_string(),
+        tally: counted(&summary, ended == ExitCode::SUCCESS),
+        seconds: began.elapsed().as_secs(),
+        log,
+    })
+}
+
+/// Its lines, from its last one. One that was not written, or an end that it does not explain, is a failure.
+fn counted(summary: &str, succeeded: bool) -> Tally {
+    let count = |what: &str| {
+        let mut parts = summary.split([':', ',', ';']);
+        let number = parts.find_map(|part| part.strip_suffix(what)?.trim().parse().ok());
+        number.unwrap_or(0_u32)
+    };
+    let mut tally = Tally {
+        passed: count("allowed as expected") + count("denied as expected"),
+        failed: count("surprises"),
+        ignored: 0,
+    };
+    if !succeeded || tally.passed == 0 {
+        tally.failed = tally.failed.max(1);
+    }
+    tally
 }
 
 fn here(enforcer: &Path) -> Result<(ExitCode, PathBuf)> {
@@ -136,7 +183,7 @@ fn conclude(ended: ExitCode, results: &Path) -> Result<ExitCode> {
     if left != records {
         fs::copy(&left, &records).context("the records cannot be kept")?;
     }
-    let well_formed = check_form(&records)?;
+    let well_formed = check_form(&records);
     let root = workspace::root();
     let shown = records.strip_prefix(&root).unwrap_or(&records);
     let summary = fs::read_to_string(results.join(SUMMARY)).unwrap_or_default();
@@ -148,20 +195,47 @@ fn conclude(ended: ExitCode, results: &Path) -> Result<ExitCode> {
     })
 }
 
-/// Has the records checked against the schema, where the checker lies beside the workspace.
-fn check_form(records: &Path) -> Result<bool> {
-    let checker = workspace::root().join("../shared/tools/ocsf_check.py");
-    if !checker.exists() || !exists("python3") {
-        return Ok(true);
-    }
-    let checked = output(command("python3").arg(&checker).arg(records));
+/// Has the records checked against the schema, where the checker is at hand.
+fn check_form(records: &Path) -> bool {
+    let Some(checker) = Checker::find() else {
+        return true;
+    };
+    let checked = checker.check(&[records.to_path_buf()]);
     match &checked {
-        Ok(_) => println!("Every record follows the schema of OCSF."),
+        Ok(()) => println!("Every record follows the schema of OCSF."),
         Err(faults) => eprintln!("demo: the records do not follow OCSF: {faults:#}"),
     }
-    Ok(checked.is_ok())
+    checked.is_ok()
+}
+
+/// What an earlier run left must not pass for this one's.
+fn prepare() -> Result<()> {
+    fs::create_dir_all(kept())?;
+    remove(&kept().join(RECORDS))
 }
 
 fn kept() -> PathBuf {
     workspace::target().join("demo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_came_out_as_expected_have_passed_and_surprises_have_not() {
+        let summary = |surprises: u32| {
+            format!(
+                "demo: 8 allowed as expected, 20 denied as expected, {surprises} surprises; 69 records"
+            )
+        };
+        let tally = |summary: &str, succeeded| {
+            let tally = counted(summary, succeeded);
+            (tally.passed, tally.failed)
+        };
+        assert_eq!(tally(&summary(0), true), (28, 0));
+        assert_eq!(tally(&summary(3), false), (28, 3));
+        assert_eq!(tally(&summary(0), false), (28, 1), "the records' form");
+        assert_eq!(tally("", true), (0, 1), "it did not say");
+    }
 }

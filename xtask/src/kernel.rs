@@ -124,13 +124,7 @@ fn unpack(series: Series, directory: &Path) -> Result<()> {
     let package = resolve(series)?;
     eprintln!("setup: fetching {package} (70 to 110 MB)");
     let archives = workspace::vm().join("dl");
-    let archive = apt::download(&package, &archives)?;
-    let unpacked = run_quietly(command("dpkg-deb").arg("-x").arg(&archive).arg(directory));
-    if unpacked.is_err() {
-        // A damaged file of the right name would be taken for whole again.
-        remove(&archive)?;
-        unpacked?;
-    }
+    unpack_archive(&apt::download(&package, &archives)?, directory)?;
     let kernel = Kernel::at(directory)?;
     run_quietly(
         command("depmod")
@@ -138,6 +132,15 @@ fn unpack(series: Series, directory: &Path) -> Result<()> {
             .arg(directory)
             .arg(&kernel.release),
     )
+}
+
+fn unpack_archive(archive: &Path, directory: &Path) -> Result<()> {
+    let unpacked = run_quietly(command("dpkg-deb").arg("-x").arg(archive).arg(directory));
+    if unpacked.is_err() {
+        // A damaged file of the right name and size would be taken for whole again.
+        remove(archive)?;
+    }
+    unpacked
 }
 
 fn resolve(series: Series) -> Result<String> {
@@ -163,6 +166,7 @@ fn resolve(series: Series) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     fn pick(series: Series, offered: &[&str]) -> Option<String> {
         let offered: Vec<_> = offered
@@ -219,6 +223,26 @@ mod tests {
         ];
         assert_eq!(pick(Series::V6_1, &offered), None);
         assert_eq!(pick(Series::V6_12, &offered), None);
+    }
+
+    #[test]
+    fn a_damaged_archive_is_thrown_away_and_the_next_run_unpacks_a_whole_one() {
+        let scratch = Scratch::new();
+        let archive = scratch.package("some-kernel", "lib/modules/6.1.0/modules.dep");
+        let whole = fs::read(&archive).unwrap();
+        // Of its full size, so that apt takes it for what it was to fetch.
+        let mut damaged = whole.clone();
+        let half = damaged.len() / 2;
+        damaged[half..].fill(0);
+        fs::write(&archive, damaged).unwrap();
+        let product = Product::new(scratch.path().join("kernel"), "one");
+        let unpack = |partial: &Path| unpack_archive(&archive, partial);
+        assert!(product.ensure(unpack).is_err() && !product.is_current());
+        assert!(!archive.exists(), "it would be unpacked again and again");
+
+        fs::write(&archive, whole).unwrap(); // fetched again
+        assert!(product.ensure(unpack).unwrap());
+        assert_eq!(Kernel::at(product.path()).unwrap().release(), "6.1.0");
     }
 
     #[test]

@@ -13,6 +13,17 @@ pub struct Tally {
     pub ignored: u32,
 }
 
+impl Tally {
+    /// Of a check, which passes or fails as one.
+    pub fn of_check(passed: bool) -> Self {
+        Self {
+            passed: u32::from(passed),
+            failed: u32::from(!passed),
+            ignored: 0,
+        }
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.passed += other.passed;

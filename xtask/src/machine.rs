@@ -20,6 +20,8 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "llvm-22-dev",
     "libpolly-22-dev",
 ];
+/// Needed by a suite of `test` alone.
+const DEBIAN_CLIPPY: &str = "rust-web-clippy";
 /// The LLVM of `rustc-web`, which bpf-linker must share. `LLVM_PREFIX` keeps it from finding another one.
 const DEBIAN_LLVM: &str = "/usr/lib/llvm-22";
 const DEBIAN_LINKER_FEATURE: &str = "llvm-22";
@@ -95,32 +97,46 @@ impl Machine {
 
     /// The command that builds the kernel programs in release form, short of its directories.
     pub fn kernel_cargo(self, linker: &Path) -> Command {
+        self.kernel_command(linker, "build")
+    }
+
+    /// The same that looks at them with clippy instead; `-- LINTS` may follow. Installs clippy where this is possible.
+    pub fn kernel_clippy(self, linker: &Path) -> Result<Command> {
+        if self == Self::Debian {
+            install(&[DEBIAN_CLIPPY])?;
+        }
+        Ok(self.kernel_command(linker, "clippy"))
+    }
+
+    fn kernel_command(self, linker: &Path, verb: &str) -> Command {
         let mut cargo = match self {
-            Self::Debian => {
-                let mut cargo = foreign("/usr/bin/cargo");
-                // Stable by name, but the BPF target's linker arguments want unstable features.
-                cargo
-                    .env("RUSTC", "/usr/bin/rustc")
-                    .env("RUSTC_BOOTSTRAP", "1");
-                cargo
-            }
+            Self::Debian => debian(verb),
             Self::Rustup => nightly("cargo"),
         };
         let path = std::env::var("PATH").unwrap_or_default();
         cargo.env("PATH", format!("{}:{path}", linker.display()));
         cargo.env("RUSTFLAGS", rust_flags());
-        cargo.args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            HOST.bpf_triple,
-        ]);
+        cargo.args([verb, "--release", "--locked", "--target", HOST.bpf_triple]);
         if self == Self::Rustup {
             cargo.args(["-Z", "build-std=core"]);
         }
         cargo
     }
+}
+
+/// Debian's cargo. It would look for clippy among the programs of rustup first, which have another compiler.
+fn debian(verb: &str) -> Command {
+    const CARGO: &str = "/usr/bin/cargo";
+    let mut cargo = match verb {
+        "clippy" => foreign("/usr/bin/cargo-clippy"),
+        _ => foreign(CARGO),
+    };
+    // Stable by name, but the BPF target's linker arguments want unstable features.
+    cargo
+        .env("CARGO", CARGO)
+        .env("RUSTC", "/usr/bin/rustc")
+        .env("RUSTC_BOOTSTRAP", "1");
+    cargo
 }
 
 /// Debug information and `--btf` give the object the types that the loader relocates against.

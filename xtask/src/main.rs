@@ -21,7 +21,10 @@ mod libtest;
 mod machine;
 mod plot;
 mod qemu;
+mod records;
 mod rootfs;
+#[cfg(test)]
+mod scratch;
 mod setup;
 mod stage;
 mod stamp;

@@ -13,8 +13,6 @@ pub struct Machine<'a> {
     pub guest: &'a Guest,
     /// The kernel's command line, beside the parameters that every boot needs.
     pub parameters: &'a str,
-    /// Processors.
-    pub processors: u32,
     /// Guest time is a count of executed instructions: figures that do not move with the host's load.
     pub icount: bool,
     /// Directories that the guest sees, by tag.
@@ -85,12 +83,7 @@ pub fn emulator(machine: &Machine<'_>) -> Command {
 }
 
 fn accelerate(qemu: &mut Command, machine: &Machine<'_>) {
-    let processors = if machine.icount {
-        1
-    } else {
-        machine.processors
-    };
-    qemu.args(["-smp", &processors.to_string()]);
+    qemu.args(["-smp", if machine.icount { "1" } else { "2" }]);
     if machine.icount {
         qemu.args(["-accel", "tcg", "-icount", "shift=0"]);
     } else if has_hardware() {

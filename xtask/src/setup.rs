@@ -1,7 +1,7 @@
 //! `setup`: what building and testing stand on, each piece made once.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -133,9 +133,83 @@ fn vm_packages() -> Result<()> {
 
 /// Held while products are looked at and made: several verbs may run at once. Not to be taken twice.
 pub fn lock() -> Result<File> {
-    let path = workspace::target().join("setup.lock");
-    fs::create_dir_all(workspace::target())?;
+    lock_in(&workspace::target())
+}
+
+fn lock_in(directory: &Path) -> Result<File> {
+    let path = directory.join("setup.lock");
+    fs::create_dir_all(directory)?;
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     file.lock()?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::scratch::Scratch;
+    use crate::stamp::Product;
+
+    /// Where the run that is killed works.
+    const DIRECTORY: &str = "XTASK_TEST_DIRECTORY";
+
+    fn product(directory: &Path) -> Product {
+        Product::new(directory.join("kernel"), "one")
+    }
+
+    #[test]
+    #[ignore = "the next test starts it, and kills it half-way"]
+    fn half_way() {
+        let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
+            return;
+        };
+        let _lock = lock_in(&directory).unwrap();
+        let made = product(&directory).ensure(|partial| {
+            fs::create_dir(partial)?;
+            fs::write(partial.join("half"), "")?;
+            loop {
+                std::thread::park();
+            }
+        });
+        unreachable!("{made:?}");
+    }
+
+    #[test]
+    fn a_set_up_that_was_killed_half_way_is_done_anew_by_the_next_one() {
+        let scratch = Scratch::new();
+        let directory = scratch.path();
+        let mut killed = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "setup::tests::half_way", "--ignored"])
+            .env(DIRECTORY, directory)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (half, patience) = (
+            directory.join("kernel.partial/half"),
+            Duration::from_secs(60),
+        );
+        let began = Instant::now();
+        while !half.exists() {
+            assert!(began.elapsed() < patience && killed.try_wait().unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let lock = File::open(directory.join("setup.lock")).unwrap();
+        assert!(lock.try_lock().is_err(), "two would make it at once");
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+
+        let _lock = lock_in(directory).unwrap();
+        let product = product(directory);
+        assert!(!product.is_current() && !product.path().exists());
+        assert!(
+            product
+                .ensure(|partial| Ok(fs::create_dir(partial)?))
+                .unwrap()
+        );
+        assert!(product.is_current() && !product.path().join("half").exists());
+        assert!(!half.exists());
+    }
 }

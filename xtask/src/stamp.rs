@@ -95,18 +95,8 @@ pub fn write_if_changed(path: &Path, contents: &[u8]) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
     use super::*;
-
-    fn scratch() -> PathBuf {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("xtask-stamp-{}-{number}", std::process::id()));
-        remove(&path).unwrap();
-        path
-    }
+    use crate::scratch::Scratch;
 
     fn make(product: &Product, contents: &str) -> bool {
         product
@@ -116,18 +106,19 @@ mod tests {
 
     #[test]
     fn a_product_is_made_once_and_again_when_its_inputs_change() {
-        let directory = scratch();
+        let scratch = Scratch::new();
+        let directory = scratch.path();
         let path = directory.join("disk");
         assert!(make(&Product::new(&path, "one"), "1"));
         assert!(!make(&Product::new(&path, "one"), "never"));
         assert!(make(&Product::new(&path, "two"), "2"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "2");
-        remove(&directory).unwrap();
     }
 
     #[test]
     fn a_run_that_fails_half_way_leaves_nothing_that_counts_as_made() {
-        let directory = scratch();
+        let scratch = Scratch::new();
+        let directory = scratch.path();
         let product = Product::new(directory.join("tree"), "one");
         let failed = product.ensure(|path| {
             fs::create_dir(path)?;
@@ -140,12 +131,12 @@ mod tests {
             "the next run makes it"
         );
         assert!(!product.path().join("half").exists(), "from nothing");
-        remove(&directory).unwrap();
     }
 
     #[test]
     fn a_product_without_its_stamp_is_made_again_and_so_is_a_stamp_without_its_product() {
-        let directory = scratch();
+        let scratch = Scratch::new();
+        let directory = scratch.path();
         let product = Product::new(directory.join("disk"), "one");
         make(&product, "1");
         fs::remove_file(product.beside("stamp")).unwrap();
@@ -155,12 +146,12 @@ mod tests {
         );
         fs::remove_file(product.path()).unwrap();
         assert!(make(&product, "once more"));
-        remove(&directory).unwrap();
     }
 
     #[test]
     fn a_failed_remake_does_not_leave_the_old_stamp() {
-        let directory = scratch();
+        let scratch = Scratch::new();
+        let directory = scratch.path();
         let path = directory.join("disk");
         make(&Product::new(&path, "one"), "1");
         assert!(
@@ -169,18 +160,17 @@ mod tests {
                 .is_err()
         );
         assert!(!Product::new(&path, "one").is_current());
-        remove(&directory).unwrap();
     }
 
     #[test]
     fn an_unchanged_file_keeps_its_time() {
-        let directory = scratch();
+        let scratch = Scratch::new();
+        let directory = scratch.path();
         let path = directory.join("object");
         assert!(write_if_changed(&path, b"1").unwrap());
         let time = fs::metadata(&path).unwrap().modified().unwrap();
         assert!(!write_if_changed(&path, b"1").unwrap());
         assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), time);
         assert!(write_if_changed(&path, b"2").unwrap());
-        remove(&directory).unwrap();
     }
 }

@@ -3,37 +3,45 @@
 use crate::kernel::Series;
 use crate::vm::{Arguments, DEFAULT_LSM};
 
-/// A suite on the build machine: one cargo command.
+/// A suite on the build machine: one command.
 pub struct HostSuite {
     /// Its name, in the summary and on the command line.
     pub name: &'static str,
-    /// What cargo is told.
-    pub cargo: &'static [&'static str],
+    /// What is run.
+    pub command: HostCommand,
     /// A check of the text, which has no tests to count: it passes or fails as one.
     pub is_check: bool,
+}
+
+/// What a suite on the build machine runs.
+pub enum HostCommand {
+    /// Cargo, told this.
+    Cargo(&'static [&'static str]),
+    /// Clippy, of the toolchain for kernel programs.
+    KernelClippy,
 }
 
 /// On the build machine, in this order.
 pub const HOST: &[HostSuite] = &[
     HostSuite {
         name: "format",
-        cargo: &["fmt", "--all", "--check"],
+        command: HostCommand::Cargo(&["fmt", "--all", "--check"]),
         is_check: true,
     },
     HostSuite {
         name: "format-kernel",
-        cargo: &[
+        command: HostCommand::Cargo(&[
             "fmt",
             "--manifest-path",
             "enforcer-ebpf/Cargo.toml",
             "--",
             "--check",
-        ],
+        ]),
         is_check: true,
     },
     HostSuite {
         name: "clippy",
-        cargo: &[
+        command: HostCommand::Cargo(&[
             "clippy",
             "--workspace",
             "--all-targets",
@@ -41,33 +49,54 @@ pub const HOST: &[HostSuite] = &[
             "--",
             "-D",
             "warnings",
-        ],
+        ]),
+        is_check: true,
+    },
+    HostSuite {
+        name: "clippy-kernel",
+        command: HostCommand::KernelClippy,
         is_check: true,
     },
     HostSuite {
         name: "common",
-        cargo: &[
+        command: HostCommand::Cargo(&[
             "test",
             "--locked",
             "-p",
             "enforcer-common",
             "--all-features",
-        ],
+        ]),
         is_check: false,
     },
     HostSuite {
         name: "policy",
-        cargo: &["test", "--locked", "-p", "enforcer-policy"],
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer-policy"]),
         is_check: false,
     },
     HostSuite {
         name: "enforcer",
-        cargo: &["test", "--locked", "-p", "enforcer"],
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer"]),
         is_check: false,
     },
     HostSuite {
         name: "xtask",
-        cargo: &["test", "--locked", "-p", "xtask"],
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "xtask"]),
+        is_check: false,
+    },
+    // It boots VMs of its own, one after the other.
+    HostSuite {
+        name: "vm",
+        command: HostCommand::Cargo(&[
+            "test",
+            "--locked",
+            "-p",
+            "xtask",
+            "--test",
+            "vm",
+            "--",
+            "--ignored",
+            "--test-threads=1",
+        ]),
         is_check: false,
     },
 ];
@@ -89,6 +118,8 @@ pub struct Boot {
     pub systemd: bool,
     /// More of the kernel's command line.
     pub append: &'static [&'static str],
+    /// Whether a daemon runs in it at some time, so that it leaves records.
+    pub records: bool,
     /// Seconds for each program, and with `--long`.
     pub limits: (u64, u64),
 }
@@ -103,17 +134,19 @@ pub const BOOTS: &[Boot] = &[
         bpffs: true,
         systemd: false,
         append: &[],
+        records: true,
         limits: (900, 3600),
     },
     // Programs that start daemons of their own, kill them and fill what they write to: minutes each.
     Boot {
         name: "faults",
-        programs: &["takeover", "faults", "audit", "prove_hole"],
+        programs: &["takeover", "faults", "audit", "doctor", "prove_hole"],
         lsm: DEFAULT_LSM,
         daemon: false,
         bpffs: true,
         systemd: false,
         append: &[],
+        records: true,
         limits: (1500, 3600),
     },
     // Programs that count generations and agents: nobody else may apply anything meanwhile.
@@ -125,6 +158,7 @@ pub const BOOTS: &[Boot] = &[
         bpffs: true,
         systemd: false,
         append: &[],
+        records: true,
         limits: (900, 1200),
     },
     // Where tasks are preempted at any instruction of the kernel's, and what is full stays full for a while.
@@ -136,17 +170,19 @@ pub const BOOTS: &[Boot] = &[
         bpffs: true,
         systemd: false,
         append: &["preempt=full"],
+        records: true,
         limits: (900, 3600),
     },
     // As it is installed, under systemd.
     Boot {
         name: "service",
-        programs: &["service"],
+        programs: &["service", "ready_policies"],
         lsm: DEFAULT_LSM,
         daemon: true,
         bpffs: true,
         systemd: true,
         append: &[],
+        records: true,
         limits: (900, 1200),
     },
     Boot {
@@ -157,6 +193,7 @@ pub const BOOTS: &[Boot] = &[
         bpffs: true,
         systemd: false,
         append: &[],
+        records: false,
         limits: (900, 1200),
     },
     Boot {
@@ -167,6 +204,7 @@ pub const BOOTS: &[Boot] = &[
         bpffs: false,
         systemd: false,
         append: &[],
+        records: true,
         limits: (900, 1200),
     },
 ];
@@ -218,6 +256,7 @@ pub fn unknown(all: &[&str]) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::DEMO;
 
     #[test]
     fn every_test_program_runs_in_exactly_one_boot() {
@@ -245,6 +284,7 @@ mod tests {
             .iter()
             .map(|suite| suite.name)
             .chain(BOOTS.iter().map(|boot| boot.name))
+            .chain([DEMO])
             .collect();
         names.sort_unstable();
         let count = names.len();

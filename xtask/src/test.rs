@@ -10,12 +10,15 @@ use clap::Args;
 
 use crate::kernel::Series;
 use crate::libtest::{Tally, failures, tally};
-use crate::suites::{BOOTS, Boot, HOST, HostSuite};
+use crate::suites::{BOOTS, Boot, HOST, HostCommand, HostSuite};
 use crate::test_guest::Programs;
-use crate::{build, cargo, test_guest, workspace};
+use crate::{build, cargo, demo, test_guest, workspace};
 
 /// What test programs find in their environment when `--long` was asked.
 pub const LONG_VARIABLE: &str = "ENFORCER_TEST_LONG";
+
+/// The demonstration, as a suite.
+pub const DEMO: &str = "demo";
 
 /// Arguments of `test`.
 #[derive(Args)]
@@ -66,6 +69,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     if let Some(programs) = &programs {
         reports.extend(run_in_guests(arguments, &enforcer, programs)?);
+    }
+    // What a reader sees first, as it is when all the rest has been tested.
+    if wants_demo(arguments) {
+        reports.push(told(demo::suite(&enforcer)?)?);
     }
     ensure!(
         !reports.is_empty(),
@@ -124,10 +131,15 @@ pub fn logs() -> PathBuf {
     workspace::target().join("test")
 }
 
-/// Whether anything beside host suites is asked for.
+/// Whether test programs are asked for.
 fn wants_guest(arguments: &Arguments) -> bool {
-    let on_host = |name: &String| HOST.iter().any(|suite| suite.name == name);
-    arguments.suites.is_empty() || !arguments.suites.iter().all(on_host)
+    let other = |name: &String| name == DEMO || HOST.iter().any(|suite| suite.name == name);
+    arguments.suites.is_empty() || !arguments.suites.iter().all(other)
+}
+
+fn wants_demo(arguments: &Arguments) -> bool {
+    let on_its_kernel = arguments.kernel.is_none_or(|wanted| wanted == demo::KERNEL);
+    arguments.wants(DEMO) && on_its_kernel
 }
 
 fn wanted_programs<'a>(arguments: &Arguments, boot: &Boot, programs: &'a Programs) -> Vec<&'a str> {
@@ -142,20 +154,25 @@ fn run_on_host(suite: &HostSuite, long: bool) -> Result<Report> {
     eprintln!("test: {} on the host", suite.name);
     let began = Instant::now();
     let log = logs().join(format!("{}-host.log", suite.name));
-    let mut cargo = cargo::host();
-    cargo.args(suite.cargo).stdin(Stdio::null());
+    let mut cargo = match suite.command {
+        HostCommand::Cargo(words) => {
+            let mut cargo = cargo::host();
+            cargo.args(words);
+            cargo
+        }
+        HostCommand::KernelClippy => build::kernel_clippy()?,
+    };
     let file = File::create(&log)?;
-    cargo.stdout(file.try_clone()?).stderr(file);
+    cargo
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
     if long {
         cargo.env(LONG_VARIABLE, "1");
     }
     let succeeded = cargo.status()?.success();
     let tally = if suite.is_check {
-        Tally {
-            passed: u32::from(succeeded),
-            failed: u32::from(!succeeded),
-            ignored: 0,
-        }
+        Tally::of_check(succeeded)
     } else {
         tally(&read(&log)?, succeeded)
     };

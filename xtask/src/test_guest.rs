@@ -13,14 +13,17 @@ use crate::stage::stripped;
 use crate::suites::{Boot, unknown};
 use crate::test::{LONG_VARIABLE, Report, logs, read};
 use crate::vm::{self, End};
-use crate::{cargo, workspace};
+use crate::{cargo, records, workspace};
 
 /// Where test programs and the helpers they start lie in the guest, on its own disk: identity by file is what is tested.
 pub const PLACE: &str = "opt/enforcer-tests";
 /// Lines of the guest that part one program's output from the next one's. No test prints an escape of this kind.
 const MARK: &str = "\u{1b}]enforcer-test;";
-/// Seconds for the boot itself, at most.
-const BOOT_LIMIT: u64 = 90;
+/// Seconds for the boot itself and for bringing its records over, at most.
+const BOOT_LIMIT: u64 = 150;
+/// Where the guest leaves all records of the boot, and where it says so to tests that remove some.
+const RECORDS: &str = "records";
+const RECORDS_VARIABLE: &str = "ENFORCER_TEST_RECORDS";
 
 /// The programs of the package `enforcer-tests`.
 pub struct Programs {
@@ -84,7 +87,7 @@ impl Programs {
     }
 }
 
-/// Boots once and runs the test programs `names` in it; one report for each.
+/// Boots once and runs the test programs `names` in it; one report for each, and one for the form of their records.
 pub fn run(
     boot: &Boot,
     kernel: Series,
@@ -99,7 +102,12 @@ pub fn run(
     arguments.command = vec![
         "bash".to_owned(),
         "-c".to_owned(),
-        script(names, boot.limit(long), long),
+        [
+            records_begin(),
+            script(names, boot.limit(long), long),
+            records_end(),
+        ]
+        .concat(),
     ];
     let whole = logs().join(format!("boot-{}-{kernel}.log", boot.name));
     let outcome = vm::boot(
@@ -129,10 +137,18 @@ pub fn run(
         results.display()
     );
     let output = read(&whole)?;
-    names
+    let mut reports = names
         .iter()
         .map(|name| report(name, kernel, section(&output, name), &output, &end))
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    if boot.records {
+        reports.extend(records::suite(
+            boot,
+            kernel,
+            &outcome.results.join(RECORDS),
+        )?);
+    }
+    Ok(reports)
 }
 
 /// The command of the guest: each program between its two marks.
@@ -150,6 +166,20 @@ fn script(names: &[&str], limit: u64, long: bool) -> String {
         );
     }
     script
+}
+
+fn records_begin() -> String {
+    let folder = format!("/results/{RECORDS}");
+    format!("export {RECORDS_VARIABLE}={folder}\nmkdir -p {folder}\n")
+}
+
+/// Whole lines: a daemon may be writing the last one, or was killed while it did.
+fn records_end() -> String {
+    format!(
+        "for log in /var/log/enforcer/*.jsonl; do\n\
+         [ ! -f \"$log\" ] || head -n \"$(wc -l <\"$log\")\" \"$log\" >/results/{RECORDS}/\"${{log##*/}}\"\n\
+         done\n"
+    )
 }
 
 /// What one program has said, and how it ended.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::kernel::Series;
@@ -42,9 +42,6 @@ pub struct Arguments {
     /// Start no daemon
     #[arg(long)]
     pub no_daemon: bool,
-    /// Build nothing: install the `enforcer` that is there, if one is
-    #[arg(long)]
-    pub no_build: bool,
     /// Leave /sys/fs/bpf unmounted
     #[arg(long, conflicts_with = "systemd")]
     pub no_bpffs: bool,
@@ -57,9 +54,6 @@ pub struct Arguments {
     /// End the VM after this long; by default 300, and never with --shell
     #[arg(long, value_name = "SECONDS")]
     pub time_limit: Option<u64>,
-    /// Processors
-    #[arg(long, default_value_t = 2)]
-    pub smp: u32,
     /// Count instructions instead of time, on one processor
     #[arg(long)]
     pub icount: bool,
@@ -75,12 +69,10 @@ impl Default for Arguments {
             lsm: DEFAULT_LSM.to_owned(),
             append: Vec::new(),
             no_daemon: false,
-            no_build: false,
             no_bpffs: false,
             systemd: false,
             shell: false,
             time_limit: None,
-            smp: 2,
             icount: false,
             command: Vec::new(),
         }
@@ -110,10 +102,10 @@ pub struct Outcome {
 
 /// Boots, streams to standard output, and gives the command's exit status.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let enforcer = enforcer_for(&arguments)?;
+    let enforcer = build::product(false)?;
     let outcome = boot(
         &arguments,
-        enforcer.as_deref(),
+        Some(&enforcer),
         &[],
         Box::new(std::io::stdout()),
     )?;
@@ -136,20 +128,6 @@ pub fn exit_code(outcome: &Outcome) -> ExitCode {
             ExitCode::from(125)
         }
     }
-}
-
-fn enforcer_for(arguments: &Arguments) -> Result<Option<PathBuf>> {
-    if !arguments.no_build {
-        return build::product(false).map(Some);
-    }
-    let present = workspace::target().join("debug/enforcer");
-    if present.exists() {
-        return Ok(Some(present));
-    }
-    if !arguments.no_daemon {
-        bail!("no enforcer is built whose daemon could be started. Type: cargo xtask build");
-    }
-    Ok(None)
 }
 
 /// Boots one VM with `enforcer` installed and with `files` (host's file, place under the guest's root) laid over its
@@ -193,7 +171,6 @@ pub fn boot(
     let machine = qemu::Machine {
         guest: &guest,
         parameters: &parameters(arguments),
-        processors: arguments.smp,
         icount: arguments.icount,
         shares: &shares,
         console: &console,

@@ -205,8 +205,9 @@ impl Policies {
     /// What applying `request` would change.
     ///
     /// # Errors
-    /// `policy-invalid` with every finding.
+    /// `policy-invalid` with every finding, or `conflict` as [`Self::apply`].
     pub fn plan(&self, request: &PolicyRequest) -> Result<PolicyOutcome, Problem> {
+        self.is_expected(request)?;
         let (prepared, warnings) = self.prepare(&request.policies)?;
         let changes = self.changes(&prepared, &self.pruned(request, &prepared));
         Ok(PolicyOutcome {
@@ -214,6 +215,17 @@ impl Policies {
             changes,
             warnings,
         })
+    }
+
+    /// Fails when another generation is in force than the one that whoever asks has looked at.
+    fn is_expected(&self, request: &PolicyRequest) -> Result<(), Problem> {
+        let expected = request.expected_generation;
+        if expected.is_none_or(|expected| expected == self.generation) {
+            return Ok(());
+        }
+        let message = format!("generation {} is in force", self.generation);
+        Err(Problem::new(ErrorCode::Conflict, message)
+            .hint("look at what is in force with `enforcer policy list`, then plan again"))
     }
 
     /// Puts `request` in force, or changes nothing.
@@ -227,14 +239,7 @@ impl Policies {
         busy: &BTreeSet<u32>,
         store_names: StoreNames<'_>,
     ) -> Result<(PolicyOutcome, Vec<Applied>), Problem> {
-        if request
-            .expected_generation
-            .is_some_and(|expected| expected != self.generation)
-        {
-            let message = format!("generation {} is in force", self.generation);
-            return Err(Problem::new(ErrorCode::Conflict, message)
-                .hint("look at what is in force with `enforcer policy list`, then plan again"));
-        }
+        self.is_expected(request)?;
         let (prepared, warnings) = self.prepare(&request.policies)?;
         let removed = self.pruned(request, &prepared);
         let changes = self.changes(&prepared, &removed);

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{Record, lines};
-use crate::cli::must;
+use crate::cli::{must, unique};
 
 /// Folder of the daemon's log.
 const FOLDER: &str = "/var/log/enforcer";
@@ -113,6 +113,28 @@ pub(crate) fn segments_in(folder: &Path) -> Vec<PathBuf> {
     // Their names end in their number, of fixed width; what is before it follows the clock.
     found.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
     found
+}
+
+/// Keeps what is in the folder of a log, or in one segment of it, that will be gone when the boot ends: all records of a
+/// boot are checked then.
+///
+/// # Panics
+/// When it cannot be kept.
+pub fn keep(log: &Path) {
+    let Some(kept) = std::env::var_os("ENFORCER_TEST_RECORDS").map(PathBuf::from) else {
+        return; // nobody is going to look
+    };
+    let segments = if log.is_dir() {
+        segments_in(log)
+    } else {
+        vec![log.to_owned()]
+    };
+    for segment in segments {
+        let (_, text) = text_from(&segment, 0).expect("a segment is read");
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let name = format!("{}.jsonl", unique("kept"));
+        fs::write(kept.join(name), &text[..whole]).expect("the records are kept");
+    }
 }
 
 /// The records that these filter options of `enforcer log show` leave, as they are now.
