@@ -20,6 +20,8 @@ use nix::libc::{ENOEXEC, EPERM};
 const DESTINATIONS: usize = 10_000;
 const BINARIES: usize = 2_000;
 const AGENTS: usize = 200;
+/// Sessions that begin at the same time: `enforcer run` waits 30 seconds, and an emulated processor begins a few a second.
+const AT_A_TIME: usize = 25;
 
 /// The policy of an agent for a folder of policies.
 fn text(name: &str, rules: &str) -> String {
@@ -79,11 +81,14 @@ fn generation() -> u64 {
 /// A session of every other agent, all of them at once; each reaches what is its own, and not what is its neighbour's.
 fn each_of_many_is_held_to_its_own(server: &TcpServer, all: &[String]) {
     let name = |number| format!("one-of-many-{number}");
-    let mut many: Vec<Live> = (1..AGENTS)
-        .map(|number| Agent { name: name(number) }.live())
-        .collect();
-    for live in &mut many {
-        live.ask("pid"); // it has begun
+    let mut many: Vec<Live> = Vec::new();
+    for some in (1..AGENTS).collect::<Vec<_>>().chunks(AT_A_TIME) {
+        let begin = |&number| Agent { name: name(number) }.live();
+        let mut some: Vec<Live> = some.iter().map(begin).collect();
+        for live in &mut some {
+            live.ask("pid"); // it has begun
+        }
+        many.extend(some);
     }
     let sessions = json(["session", "list"]);
     let running: BTreeSet<&str> = sessions
