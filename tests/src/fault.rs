@@ -131,6 +131,14 @@ impl Daemon {
         self.child.wait().expect("the daemon can be waited for")
     }
 
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn ended(&mut self) -> ExitStatus {
+        self.child.wait().expect("the daemon can be waited for")
+    }
+
     /// Stops its threads where they are.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);

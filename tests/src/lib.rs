@@ -17,6 +17,7 @@ pub mod attack;
 pub mod attempt;
 pub mod cli;
 pub mod fault;
+pub mod maps;
 pub mod place;
 pub mod policy;
 pub mod pool;

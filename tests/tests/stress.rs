@@ -4,13 +4,13 @@
 
 use std::process::Command;
 
-use aya::maps::{HashMap, MapData};
 use enforcer_common::{label::Label, maps::MAX_LABELS};
 use enforcer_tests::{
     Live, Policy, TcpServer, UdpServer,
     cli::told,
     fault::{Tally, counter},
     long,
+    maps::Full,
     server::LOOPBACK,
     session::start,
 };
@@ -57,37 +57,6 @@ fn i01_in_a_storm_of_forks_no_child_is_without_its_label() {
     }
 }
 
-/// The table of labels, filled up with labels of no task.
-struct Full {
-    labels: HashMap<MapData, u64, [u64; size_of::<Label>() / 8]>,
-    keys: Vec<u64>,
-}
-
-impl Full {
-    fn new() -> Self {
-        let data = MapData::from_pin("/sys/fs/bpf/enforcer/maps/LABELS").expect("the pin");
-        let map = aya::maps::Map::from_map_data(data).expect("a map");
-        let mut labels = HashMap::try_from(map).expect("a hash table");
-        let mut keys = Vec::new();
-        // No task lies at so low an address.
-        for key in 1..=u64::from(MAX_LABELS) {
-            if labels.insert(key, [0; size_of::<Label>() / 8], 0).is_err() {
-                break;
-            }
-            keys.push(key);
-        }
-        Self { labels, keys }
-    }
-}
-
-impl Drop for Full {
-    fn drop(&mut self) {
-        for key in &self.keys {
-            let _ = self.labels.remove(key); // the next test finds out
-        }
-    }
-}
-
 #[test]
 fn with_its_table_of_labels_full_a_fork_is_denied_and_nothing_else_breaks() {
     let servers = [TcpServer::on(LOOPBACK), TcpServer::on(LOOPBACK)];
@@ -102,10 +71,11 @@ fn with_its_table_of_labels_full_a_fork_is_denied_and_nothing_else_breaks() {
     assert_eq!(servers[0].arrived(), 1);
 
     let denied = counter("enrolments-denied");
-    let full = Full::new();
+    // No task lies at so low an address.
+    let full = Full::<u64, Label>::new("LABELS", 1..=u64::from(MAX_LABELS));
     assert!(
-        full.keys.len() < MAX_LABELS as usize,
-        "labels of ours are among them"
+        full.added() < MAX_LABELS as usize,
+        "none of ours is among them"
     );
     let answer = live.ask(&forked);
     assert_eq!(answer.errno, EAGAIN, "{answer:?}");

@@ -52,7 +52,7 @@ impl Machine {
         }
         bail!(
             "no compiler for kernel programs here. Type this, then try again:\n  \
-             rustup toolchain install nightly --component rust-src"
+             rustup toolchain install nightly --component rust-src --component clippy"
         )
     }
 

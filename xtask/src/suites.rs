@@ -140,7 +140,14 @@ pub const BOOTS: &[Boot] = &[
     // Programs that start daemons of their own, kill them and fill what they write to: minutes each.
     Boot {
         name: "faults",
-        programs: &["takeover", "faults", "audit", "doctor", "prove_hole"],
+        programs: &[
+            "takeover",
+            "faults",
+            "audit",
+            "doctor",
+            "prove_hole",
+            "uninstall",
+        ],
         lsm: DEFAULT_LSM,
         daemon: false,
         bpffs: true,
@@ -164,7 +171,7 @@ pub const BOOTS: &[Boot] = &[
     // Where tasks are preempted at any instruction of the kernel's, and what is full stays full for a while.
     Boot {
         name: "stress",
-        programs: &["stress"],
+        programs: &["stress", "doubts"],
         lsm: DEFAULT_LSM,
         daemon: true,
         bpffs: true,

@@ -77,6 +77,8 @@ pub enum Command {
     Log(Log),
     /// Say what is and what is not enforced here, and how to put it right. Works without a daemon.
     Doctor(Doctor),
+    /// Remove enforcement: detach every kernel program, on the record, and end the daemon.
+    Uninstall(Uninstall),
     /// Try what must be denied; the daemon starts it to see whether the kernel denies.
     #[command(hide = true)]
     Canary {
@@ -263,6 +265,14 @@ pub struct Filter {
     /// Before this time, or age.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+}
+
+/// `enforcer uninstall`
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// Why, in words; stands in the log.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
 }
 
 /// `enforcer doctor`

@@ -126,6 +126,7 @@ fn without_daemon(mut checks: Vec<Check>, failure: Failure) -> Report {
         | Exit::NotFound
         | Exit::Conflict
         | Exit::NotHeld
+        | Exit::Uninstalled
         | Exit::CannotExecute
         | Exit::NoCommand => Exit::Failure,
     };

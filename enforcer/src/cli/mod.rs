@@ -19,12 +19,13 @@ mod prove;
 mod run;
 mod session;
 mod status;
+mod uninstall;
 
 use std::{future::Future, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 
-use crate::control::client::Client;
+use crate::{control::client::Client, daemon::End};
 use args::{Cli, Command};
 use exit::{Exit, Failure};
 use output::Screen;
@@ -47,11 +48,15 @@ fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
     let client = Client::new(&socket);
     match cli.command {
         Command::Daemon(ref daemon) => {
-            crate::daemon::run(daemon.config(cli.socket())).map_err(Failure::of_daemon)?;
-            Ok(Exit::Ok)
+            let end = crate::daemon::run(daemon.config(cli.socket()));
+            Ok(match end.map_err(Failure::of_daemon)? {
+                End::Stopped => Exit::Ok,
+                End::Uninstalled => Exit::Uninstalled,
+            })
         }
         Command::Run(run) => Err(run::run(&client, run)),
         Command::Policy(verb) => policy::perform(verb, &client, screen),
+        Command::Uninstall(removal) => uninstall::perform(removal, &client, screen),
         Command::Status => status::perform(&client, screen),
         Command::Session(verb) => session::perform(verb, &client, screen),
         Command::Log(verb) => log::perform(verb, &client, screen),

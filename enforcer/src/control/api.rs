@@ -12,6 +12,7 @@
 //! | `GET /v1/policy/{agent}` | | [`PolicyDetail`] | viewer |
 //! | `POST /v1/policy/plan` | [`PolicyRequest`] | [`PolicyOutcome`] | admin |
 //! | `POST /v1/policy/apply` | [`PolicyRequest`] | [`PolicyOutcome`] | admin |
+//! | `POST /v1/uninstall` | [`Removal`] | [`Removed`] | admin |
 //! | `GET /v1/log?...` | [`LogQuery`] as query | records, one JSON object a line | viewer |
 //!
 //! Anything but a 200 carries a [`Problem`]. Times are RFC 3339 in UTC. A reader ignores fields
@@ -285,6 +286,23 @@ pub struct Launched {
     pub agent: String,
     /// Policy generation in force.
     pub generation: u32,
+}
+
+/// Removes enforcement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Why, in words; stands in the log.
+    pub reason: String,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Kernel programs that were attached.
+    pub programs: usize,
+    /// When, in UTC.
+    pub at: String,
 }
 
 /// Policies to plan or apply.

@@ -22,7 +22,7 @@ use tokio::net::UnixStream;
 use super::{
     api::{
         LaunchRequest, Launched, LogQuery, PolicyDetail, PolicyFacts, PolicyOutcome, PolicyRequest,
-        Posture, Problem, Session, SessionDetail, SessionId, Status,
+        Posture, Problem, Removal, Removed, Session, SessionDetail, SessionId, Status,
     },
     lines::percent_encode,
 };
@@ -165,6 +165,14 @@ impl Client {
     /// [`ClientError`]. After a time-out the policy may have been applied.
     pub async fn apply(&self, request: &PolicyRequest) -> Result<PolicyOutcome, ClientError> {
         self.post("/v1/policy/apply", request, POLICY_TIME).await
+    }
+
+    /// `POST /v1/uninstall`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn uninstall(&self, removal: &Removal) -> Result<Removed, ClientError> {
+        self.post("/v1/uninstall", removal, ANSWER_TIME).await
     }
 
     /// `GET /v1/policy`.

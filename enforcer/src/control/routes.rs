@@ -27,6 +27,8 @@ use super::{
 pub(super) const MAX_POLICY_BODY: usize = 32 << 20;
 /// Largest body of a launch: the kernel's own limit of arguments (`ARG_MAX`, 2 MiB), escaped.
 const MAX_LAUNCH_BODY: usize = 4 << 20;
+/// Largest body of a removal: a reason in words.
+const MAX_REMOVAL_BODY: usize = 16 << 10;
 /// A body must have arrived after this long.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// Media type of newline-delimited JSON.
@@ -61,6 +63,7 @@ pub(super) fn router<S: Service>(service: Arc<S>, peer: Peer) -> Router {
             "/v1/policy/apply",
             verb_or_agent(needs(Need::Admin, post(apply::<S>))),
         )
+        .route("/v1/uninstall", needs(Need::Admin, post(uninstall::<S>)))
         .route("/v1/log", needs(Need::Viewer, get(log::<S>)))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
@@ -130,6 +133,15 @@ async fn apply<S: Service>(
 ) -> impl IntoResponse {
     let wanted = read_json(request, MAX_POLICY_BODY).await?;
     reply(service.apply(&peer, wanted).await)
+}
+
+async fn uninstall<S: Service>(
+    State(service): State<Arc<S>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> impl IntoResponse {
+    let wanted = read_json(request, MAX_REMOVAL_BODY).await?;
+    reply(service.uninstall(&peer, wanted).await)
 }
 
 async fn policies<S: Service>(State(service): State<Arc<S>>) -> impl IntoResponse {

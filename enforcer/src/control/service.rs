@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::{
     api::{
         LaunchRequest, Launched, LogQuery, PolicyDetail, PolicyFacts, PolicyOutcome, PolicyRequest,
-        Posture, Problem, Session, SessionDetail, SessionId, Status,
+        Posture, Problem, Removal, Removed, Session, SessionDetail, SessionId, Status,
     },
     peer::Peer,
 };
@@ -59,6 +59,13 @@ pub trait Service: Send + Sync + 'static {
         peer: &Peer,
         request: PolicyRequest,
     ) -> impl Future<Output = Answer<PolicyOutcome>> + Send;
+
+    /// Detaches everything, and ends the daemon. `conflict` while sessions run.
+    fn uninstall(
+        &self,
+        peer: &Peer,
+        removal: Removal,
+    ) -> impl Future<Output = Answer<Removed>> + Send;
 
     /// Policies in force, by agent name.
     fn policies(&self) -> impl Future<Output = Answer<Vec<PolicyFacts>>> + Send;

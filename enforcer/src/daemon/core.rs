@@ -23,6 +23,7 @@ use enforcer_common::{
     object::{FileId, FileStamp},
 };
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::{
     clock, digests,
@@ -81,6 +82,11 @@ pub struct Core {
     /// Times that everything in the rings was read.
     emptied: AtomicU64,
     stopping: AtomicBool,
+    /// Enforcement is being removed: no session begins any more.
+    door_is_shut: AtomicBool,
+    /// Enforcement was removed.
+    removed: AtomicBool,
+    end: Notify,
 }
 
 /// The watch for changed files, as whoever begins a session and the one who watches agree on it.
@@ -165,6 +171,9 @@ impl Core {
             canary: Mutex::new((SessionId(0), 0)),
             emptied: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            door_is_shut: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+            end: Notify::new(),
         };
         core.agree_with_kernel()?;
         Ok(core)
@@ -411,6 +420,40 @@ impl Core {
     /// Notes that the daemon was told to stop.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// From now on no session begins; false when it is so already. To be called with the sessions
+    /// locked, as beginning one looks at it.
+    pub fn close_the_door(&self) -> bool {
+        !self.door_is_shut.swap(true, Ordering::AcqRel)
+    }
+
+    /// Sessions may begin again.
+    pub fn open_the_door(&self) {
+        self.door_is_shut.store(false, Ordering::Release);
+    }
+
+    /// Whether no session may begin, since enforcement is being removed.
+    #[must_use]
+    pub fn door_is_shut(&self) -> bool {
+        self.door_is_shut.load(Ordering::Acquire)
+    }
+
+    /// Notes that enforcement was removed, and has the daemon end.
+    pub fn end(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.end.notify_one();
+    }
+
+    /// Waits until enforcement was removed.
+    pub async fn ended(&self) {
+        self.end.notified().await;
+    }
+
+    /// Whether enforcement was removed.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
     }
 
     /// Takes in what an event says of its session.

@@ -133,6 +133,12 @@ pub fn begin(
     let start_ticks = start_of(pid).map_err(|e| internal("the process cannot be looked at", &e))?;
     let id = new_id().map_err(|e| internal("no random number for a session id", &e))?;
     let mut sessions = core.sessions();
+    if core.door_is_shut() {
+        return Err(Problem::new(
+            ErrorCode::NotEnforcing,
+            "enforcement is being removed",
+        ));
+    }
     let Some(slot) = core.free_slot(&sessions) else {
         return Err(Problem::new(
             ErrorCode::LimitReached,

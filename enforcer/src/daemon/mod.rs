@@ -28,6 +28,7 @@ mod pump;
 mod service;
 mod spares;
 mod store;
+mod uninstall;
 mod watch;
 
 use std::{
@@ -75,11 +76,20 @@ pub use canary::{inside as canary_inside, outside as canary_outside};
 pub use policies::CANARY;
 pub use posture::OPEN;
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Why a daemon has ended that had started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop; what is enforced stays enforced.
+    Stopped,
+    /// Enforcement was removed.
+    Uninstalled,
+}
+
+/// Runs the daemon until SIGTERM, SIGINT or the removal of enforcement.
 ///
 /// # Errors
 /// Why it could not start. Once it enforces it does not end by itself.
-pub fn run(config: DaemonConfig) -> Result<()> {
+pub fn run(config: DaemonConfig) -> Result<End> {
     tracing_subscriber::fmt()
         .with_env_filter(
             EnvFilter::try_from_env("ENFORCER_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
@@ -94,7 +104,7 @@ pub fn run(config: DaemonConfig) -> Result<()> {
     runtime.block_on(run_until_told(config))
 }
 
-async fn run_until_told(config: DaemonConfig) -> Result<()> {
+async fn run_until_told(config: DaemonConfig) -> Result<End> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let kernel = Host::read();
@@ -115,9 +125,12 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = stopping.ended() => {}
         }
         stopping.stop();
-        tracing::info!("stopping; what is enforced stays enforced");
+        if !stopping.is_removed() {
+            tracing::info!("stopping; what is enforced stays enforced");
+        }
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     };
     let bird = core.clone();
@@ -127,7 +140,11 @@ async fn run_until_told(config: DaemonConfig) -> Result<()> {
     tell_lifecycle(&core, Lifecycle::Stop);
     stop.store(true, Ordering::Release);
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;
-    Ok(())
+    Ok(if core.is_removed() {
+        End::Uninstalled
+    } else {
+        End::Stopped
+    })
 }
 
 /// Takes the kernel's objects for this daemon alone. The lock beside the socket does not do that for
@@ -249,6 +266,11 @@ fn first_canary(core: &Arc<Core>) {
 }
 
 fn tell_lifecycle(core: &Core, lifecycle: Lifecycle) {
+    core.post(ocsf::daemon(&core.host, &daemon_change(core, lifecycle)));
+}
+
+/// What the daemon does, and what the kernel enforces now.
+fn daemon_change(core: &Core, lifecycle: Lifecycle) -> DaemonChange {
     let standing = core.standing();
     let facts = posture::posture(core)
         .checks
@@ -262,24 +284,18 @@ fn tell_lifecycle(core: &Core, lifecycle: Lifecycle) {
             (check.name, format!("{state}: {}", check.detail))
         })
         .collect();
-    core.post(ocsf::daemon(
-        &core.host,
-        &DaemonChange {
-            time_ns: clock::boot_ns(),
-            lifecycle,
-            pid: std::process::id(),
-            start_ns: clock::boot_ns(),
-            uid: nix::unistd::geteuid().as_raw(),
-            enforcing: standing.canary.passed,
-            programs: core
-                .pins
-                .attached()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
-            posture: facts,
-        },
-    ));
+    let attached = core.pins.attached().into_iter();
+    DaemonChange {
+        time_ns: clock::boot_ns(),
+        lifecycle,
+        pid: std::process::id(),
+        start_ns: clock::boot_ns(),
+        uid: nix::unistd::geteuid().as_raw(),
+        enforcing: standing.canary.passed && !core.is_removed(),
+        programs: attached.map(str::to_owned).collect(),
+        posture: facts,
+        removal: None,
+    }
 }
 
 fn mount_bpffs() -> Result<()> {

@@ -13,13 +13,14 @@ use super::{
     digests, launch,
     names::user_name,
     posture::posture,
+    uninstall::uninstall,
 };
 use crate::{
     control::{
         api::{
             ErrorCode, LaunchRequest, Launched, LogQuery, PolicyDetail, PolicyFacts, PolicyOutcome,
-            PolicyRequest, Posture, PostureSummary, Problem, Process, Session, SessionDetail,
-            SessionId, State, Status,
+            PolicyRequest, Posture, PostureSummary, Problem, Process, Removal, Removed, Session,
+            SessionDetail, SessionId, State, Status,
         },
         peer::Peer,
         service::{Answer, Service},
@@ -145,12 +146,14 @@ impl Service for Control {
     }
 
     async fn apply(&self, peer: &Peer, request: PolicyRequest) -> Answer<PolicyOutcome> {
-        let by = By {
-            uid: peer.uid,
-            name: user_name(peer.uid),
-            pid: peer.pid,
-        };
+        let by = by(peer);
         self.blocking(move |core| apply(core, &request, &by)).await
+    }
+
+    async fn uninstall(&self, peer: &Peer, removal: Removal) -> Answer<Removed> {
+        let by = by(peer);
+        self.blocking(move |core| uninstall(core, &removal, by))
+            .await
     }
 
     async fn policies(&self) -> Answer<Vec<PolicyFacts>> {
@@ -264,6 +267,14 @@ fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOut
             }
             Err(problem)
         }
+    }
+}
+
+fn by(peer: &Peer) -> By {
+    By {
+        uid: peer.uid,
+        name: user_name(peer.uid),
+        pid: peer.pid,
     }
 }
 

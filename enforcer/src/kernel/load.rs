@@ -135,6 +135,25 @@ impl Pins {
             .collect()
     }
 
+    /// Detaches every program, first those that enrol, and gives up every map.
+    ///
+    /// # Errors
+    /// When a pin cannot be removed; what was removed before it stays so.
+    pub fn remove(&self) -> Result<(), KernelError> {
+        self.forget_programs()?;
+        let links = self.hooks.iter().rev().map(|hook| self.link(hook));
+        for link in links.filter(|link| link.exists()) {
+            fs::remove_file(&link).map_err(KernelError::io(&link))?;
+        }
+        for map in MAPS.iter().map(|name| self.folder("maps").join(name)) {
+            fs::remove_file(&map).map_err(KernelError::io(&map))?;
+        }
+        for folder in [self.folder("links"), self.folder("maps"), self.root.clone()] {
+            fs::remove_dir(&folder).map_err(KernelError::io(&folder))?;
+        }
+        Ok(())
+    }
+
     fn folder(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }

@@ -29,6 +29,7 @@
 //! | `unix_kind` | how a unix socket is named: `path`, `abstract`, `unnamed`, `unknown` |
 //! | `socket_family`, `socket_type`, `socket_protocol` | numbers of `socket(2)` |
 //! | `programs`, `posture` | what the kernel enforces at the daemon's start or stop |
+//! | `removed_by`, `removal_reason` | who removes enforcement, and why, in words |
 //! | `place` | where events were lost |
 //! | `segment`, `set_aside`, `offset`, `bytes`, `sha256` | a torn last line of the log |
 //!
@@ -67,12 +68,13 @@ use scene::Scene;
 pub const OCSF_VERSION: &str = "1.9.0";
 
 /// What the daemon tells of itself.
-const OWN_CODES: [&str; 7] = [
+const OWN_CODES: [&str; 8] = [
     PolicyOutcome::APPLIED,
     PolicyOutcome::REMOVED,
     PolicyOutcome::REJECTED,
     Lifecycle::Start.event_code(),
     Lifecycle::Stop.event_code(),
+    Lifecycle::Remove.event_code(),
     application_error::LOST,
     application_error::TORN,
 ];

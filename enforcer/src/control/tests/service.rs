@@ -11,7 +11,7 @@ use crate::control::{
     api::{
         Canary, Diagnostic, ErrorCode, LaunchRequest, Launched, LogQuery, LogState, PolicyDetail,
         PolicyFacts, PolicyOutcome, PolicyRequest, PolicySource, Posture, PostureSummary, Problem,
-        Session, SessionDetail, SessionId, SessionState, Severity, State, Status,
+        Removal, Removed, Session, SessionDetail, SessionId, SessionState, Severity, State, Status,
     },
     peer::Peer,
     service::{Answer, Service},
@@ -114,6 +114,14 @@ impl Service for Fake {
         Ok(SessionDetail {
             session: session(id),
             processes: Vec::new(),
+        })
+    }
+
+    async fn uninstall(&self, peer: &Peer, removal: Removal) -> Answer<Removed> {
+        assert!(peer.roles.admin);
+        Ok(Removed {
+            programs: removal.reason.len(),
+            at: String::new(),
         })
     }
 

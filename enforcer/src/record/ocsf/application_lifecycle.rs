@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Host,
+    By, Host,
     draft::{Class, Draft, Member, Moment, Severity, product},
 };
 use crate::record::names::process_uid;
@@ -24,6 +24,8 @@ pub enum Lifecycle {
     Start,
     /// It stops reading events. What is attached stays so.
     Stop,
+    /// It is about to detach everything, as an administrator told it.
+    Remove,
 }
 
 impl Lifecycle {
@@ -31,6 +33,7 @@ impl Lifecycle {
         match self {
             Self::Start => "daemon-start",
             Self::Stop => "daemon-stop",
+            Self::Remove => "daemon-remove",
         }
     }
 
@@ -38,6 +41,7 @@ impl Lifecycle {
         match self {
             Self::Start => (3, "Start"),
             Self::Stop => (4, "Stop"),
+            Self::Remove => (2, "Remove"),
         }
     }
 }
@@ -61,12 +65,14 @@ pub struct DaemonChange {
     pub programs: Vec<String>,
     /// Other facts of the posture (kernel, limits, what is open), by name.
     pub posture: BTreeMap<String, String>,
+    /// Who removes enforcement, and why, in words.
+    pub removal: Option<(By, String)>,
 }
 
 /// The record of the daemon's start or stop.
 #[must_use]
 pub fn daemon(host: &Host, change: &DaemonChange) -> Value {
-    let severity = if change.enforcing {
+    let severity = if change.enforcing && change.removal.is_none() {
         Severity::Informational
     } else {
         Severity::High
@@ -92,6 +98,11 @@ pub fn daemon(host: &Host, change: &DaemonChange) -> Value {
         "user": {"uid": change.uid.to_string()},
     });
     let (verb, attached) = (activity.1.to_lowercase(), change.programs.len());
+    let by = change
+        .removal
+        .as_ref()
+        .map(|(by, _)| json!({"uid": by.uid.to_string(), "name": by.name, "pid": by.pid}));
+    let reason = change.removal.as_ref().map(|(_, reason)| reason.clone());
     Draft::new(host, CLASS, activity, severity, moment)
         .status(change.enforcing)
         .with("actor", actor)
@@ -103,5 +114,7 @@ pub fn daemon(host: &Host, change: &DaemonChange) -> Value {
         .with("status_detail", state)
         .unmapped("programs", change.programs.clone())
         .unmapped("posture", json!(change.posture))
+        .unmapped("removed_by", by)
+        .unmapped("removal_reason", reason)
         .finish()
 }

@@ -244,7 +244,7 @@ fn told_by_the_daemon() -> Vec<Value> {
             },
         ];
         records.extend(outcomes.map(|outcome| policy(&host, &policy_change(outcome))));
-        for lifecycle in [Lifecycle::Start, Lifecycle::Stop] {
+        for lifecycle in [Lifecycle::Start, Lifecycle::Stop, Lifecycle::Remove] {
             records.extend([true, false].map(|up| daemon(&host, &daemon_change(lifecycle, up))));
         }
         for place in [
@@ -307,6 +307,14 @@ fn daemon_change(lifecycle: Lifecycle, enforcing: bool) -> DaemonChange {
         enforcing,
         programs,
         posture: BTreeMap::from([("kernel".to_owned(), "6.1.192".to_owned())]),
+        removal: (lifecycle == Lifecycle::Remove).then(|| {
+            let by = By {
+                uid: 0,
+                name: enforcing.then(|| "root".to_owned()),
+                pid: 78,
+            };
+            (by, "moving \"away\"\n\u{1b}[31m".to_owned())
+        }),
     }
 }
 

@@ -1,0 +1,144 @@
+//! The enforcer's maps, as root outside any session reaches them: for tests that break one and look what
+//! is decided then. What was broken is whole again when its guard is dropped.
+
+use aya::{
+    Pod,
+    maps::{Array, ArrayOfMaps, HashMap, Map, MapData},
+};
+use enforcer_common::{
+    label::{AgentParams, Session},
+    maps::{MAX_AGENTS, MAX_SESSIONS},
+};
+
+/// Where the maps are pinned.
+const PINS: &str = "/sys/fs/bpf/enforcer/maps";
+
+fn pinned(name: &str) -> Map {
+    let data = MapData::from_pin(format!("{PINS}/{name}")).expect("the pin");
+    Map::from_map_data(data).expect("a map")
+}
+
+/// A hash table with no room left: filled up with entries that mean nothing to anybody.
+pub struct Full<K: Pod, V: Pod> {
+    map: HashMap<MapData, K, V>,
+    keys: Vec<K>,
+}
+
+impl<K: Pod, V: Pod + Default> Full<K, V> {
+    /// Fills the table of this name with these keys, until it takes no more.
+    ///
+    /// # Panics
+    /// When there are too few keys.
+    pub fn new(name: &str, mut some: impl Iterator<Item = K>) -> Self {
+        let map = HashMap::try_from(pinned(name)).expect("a hash table");
+        let mut full = Self {
+            map,
+            keys: Vec::new(),
+        };
+        loop {
+            let key = some.next().expect("more keys than there is room for");
+            if full.map.insert(key, V::default(), 0).is_err() {
+                return full;
+            }
+            full.keys.push(key);
+        }
+    }
+}
+
+impl<K: Pod, V: Pod> Full<K, V> {
+    /// Entries that there was room for.
+    #[must_use]
+    pub fn added(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl<K: Pod, V: Pod> Drop for Full<K, V> {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            let _ = self.map.remove(key); // the next test finds out
+        }
+    }
+}
+
+/// A session of the table, changed.
+pub struct ChangedSession {
+    map: Array<MapData, Session>,
+    slot: u32,
+    before: Session,
+}
+
+impl ChangedSession {
+    /// Changes the session with this id (16 hexadecimal digits).
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn new(id: &str, change: impl FnOnce(&mut Session)) -> Self {
+        let mut map = Array::try_from(pinned("SESSIONS")).expect("an array");
+        let (slot, before) = find_session(&map, id);
+        let mut changed = before;
+        change(&mut changed);
+        map.set(slot, changed, 0).expect("it is changed");
+        Self { map, slot, before }
+    }
+}
+
+impl Drop for ChangedSession {
+    fn drop(&mut self) {
+        let _ = self.map.set(self.slot, self.before, 0); // the next test finds out
+    }
+}
+
+fn find_session(map: &Array<MapData, Session>, id: &str) -> (u32, Session) {
+    let id = u64::from_str_radix(id, 16).expect("an id");
+    let sessions = (0..MAX_SESSIONS).map(|slot| (slot, map.get(&slot, 0).expect("a slot")));
+    sessions
+        .into_iter()
+        .find(|(_, session)| session.id == id)
+        .expect("the session is in the table")
+}
+
+type Params = Array<MapData, AgentParams>;
+
+/// The parameters of an agent in the policy in force, changed; all others stay.
+pub struct ChangedAgent {
+    policy: ArrayOfMaps<MapData, Params>,
+    before: Vec<AgentParams>,
+}
+
+impl ChangedAgent {
+    /// Changes those of the session with this id.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn new(session: &str, change: impl FnOnce(&mut AgentParams)) -> Self {
+        let sessions = Array::try_from(pinned("SESSIONS")).expect("an array");
+        let (_, found) = find_session(&sessions, session);
+        let policy: ArrayOfMaps<MapData, Params> =
+            ArrayOfMaps::try_from(pinned("POLICY")).expect("an array of arrays");
+        let inner = policy.get(&0, 0).expect("a policy is in force");
+        let before: Vec<_> = inner.iter().map(|one| one.expect("an agent")).collect();
+        let mut after = before.clone();
+        change(&mut after[found.agent as usize]);
+        let mut changed = Self { policy, before };
+        changed.put(&after);
+        changed
+    }
+
+    fn put(&mut self, params: &[AgentParams]) {
+        let mut inner = Params::create(MAX_AGENTS, 0).expect("an array");
+        for (slot, one) in (0..MAX_AGENTS).zip(params) {
+            inner.set(slot, *one, 0).expect("an agent");
+        }
+        self.policy.set(0, &inner, 0).expect("it is in force");
+    }
+}
+
+impl Drop for ChangedAgent {
+    fn drop(&mut self) {
+        let before = self.before.clone();
+        self.put(&before);
+    }
+}
