@@ -111,7 +111,7 @@ fn not_inside(error: io::Error) -> io::Error {
     use io::ErrorKind::{BrokenPipe, UnexpectedEof};
     if [BrokenPipe, UnexpectedEof].contains(&error.kind()) {
         return io::Error::other(
-            "the kernel does not run this program as the daemon's own agent: it is not the daemon's binary",
+            "the kernel does not run this program as the daemon's own agent: it is not the daemon's binary, or that has changed since the daemon started (then: systemctl restart enforcer)",
         );
     }
     error
