@@ -277,7 +277,7 @@ fn a_session_that_was_granted_begins_although_the_daemon_died_before_its_exec() 
 
 #[test]
 fn killed_again_and_again_under_load_no_event_is_lost_or_told_twice() {
-    let rounds = if long() { 50 } else { 10 };
+    let rounds = if long() { 50 } else { 6 };
     let mut daemon = Daemon::start();
     let ledger = Ledger::open(&[Path::new(LOG)]);
     let scene = Scene::new();
@@ -346,7 +346,7 @@ fn as_if_of_another_version() {
 
 #[test]
 fn while_programs_are_replaced_under_load_every_action_is_judged() {
-    let rounds = if long() { 10 } else { 2 };
+    let rounds = if long() { 10 } else { 1 };
     let daemon = Daemon::start();
     let scene = Scene::new();
     let agent = Policy::new("upgrade")
