@@ -27,6 +27,7 @@ fn enforcement_is_removed_only_on_the_record_and_while_nothing_runs() {
     let agent = Policy::new("uninstall").apply();
     let connect = format!("connect tcp {}", server.address);
     let mut live = agent.live();
+    live.ask("pid"); // it has begun
 
     let output = enforcer(["uninstall", "--reason", " "]);
     assert!(!output.status.success(), "a reason that says nothing");
