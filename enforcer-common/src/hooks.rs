@@ -56,6 +56,7 @@ pub const HOOKS: &[&str] = &[
     "kernel_load_data",
     "kernel_read_file",
     "kernel_module_request",
+    "key_alloc",
     "tun_dev_create",
     "bprm_check_security",
     "bprm_creds_from_file",

@@ -32,12 +32,12 @@ offsets! {
     BPRM_FILE BPRM_ARGC BPRM_CRED CRED_EUID CRED_EGID CRED_PERMITTED
     FILE_INODE FILE_PATH FILE_DENTRY FILE_MODE FILE_FLAGS PATH_DENTRY
     INODE_NUMBER INODE_MODE INODE_DEVICE INODE_SUPER INODE_GENERATION INODE_SIZE INODE_CTIME_SEC INODE_CTIME_NSEC
-    SUPER_DEVICE SUPER_MAGIC DENTRY_INODE DENTRY_PARENT DENTRY_NAME VMA_FLAGS
+    SUPER_DEVICE SUPER_MAGIC DENTRY_FLAGS DENTRY_INODE DENTRY_PARENT DENTRY_NAME VMA_FLAGS
     SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_NUM SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL SK_TYPE
     MSG_NAME MSG_NAMELEN MSG_FLAGS MSG_CONTROL MSG_CONTROLLEN
     UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
     TASK_CGROUPS TASK_MM MM_EXE_FILE CSET_CGROUP CGROUP_LEVEL CGROUP_ANCESTORS CGROUP_NODE NODE_NAME
-    USER_NAMESPACE_LEVEL QSTR_NAME
+    USER_NAMESPACE_LEVEL QSTR_NAME PROC_INODE PROC_PID PID_TASKS TASK_PID_LINKS
     TASK_TGID TASK_REAL_PARENT TASK_CRED TASK_LEADER TASK_START
     REGS_SYSCALL REGS_ARGUMENT_2 REGS_ARGUMENT_3
 }
@@ -83,6 +83,17 @@ impl Ptr {
             self.0
                 .cast::<u8>()
                 .wrapping_add(field.load() as usize)
+                .cast(),
+        )
+    }
+
+    /// The structure that this embedded field is in.
+    #[inline(always)]
+    pub fn before(self, field: &Global<u32>) -> Self {
+        Self(
+            self.0
+                .cast::<u8>()
+                .wrapping_sub(field.load() as usize)
                 .cast(),
         )
     }
@@ -207,6 +218,14 @@ pub fn read_file_id(inode: Ptr) -> Option<FileId> {
         device: inode.read_pointer(&INODE_SUPER)?.read(&SUPER_DEVICE)?,
         generation: inode.read(&INODE_GENERATION)?,
     })
+}
+
+/// The task that a file of procfs is about; `None` when it is about none, or the task is gone.
+#[inline(always)]
+pub fn task_of_proc(inode: Ptr) -> Option<Ptr> {
+    // The inode is embedded in its `struct proc_inode`, and the task's link in its `task_struct`.
+    let pid = inode.before(&PROC_INODE).read_pointer(&PROC_PID)?;
+    Some(pid.read_pointer(&PID_TASKS)?.before(&TASK_PID_LINKS))
 }
 
 /// The `struct socket` behind a file; `None` when the file is none of a socket.

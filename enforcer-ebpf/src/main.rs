@@ -25,7 +25,7 @@
 //! | `file_ioctl`, `file_ioctl_compat` | that no terminal, disk or listed file is changed by ioctl(2) |
 //! | `inode_init_security_anon`, `uring_cmd` | whether a ring of io_uring may be made, and that none commands a driver |
 //! | `sb_mount`, `sb_umount`, `sb_remount`, `sb_pivotroot`, `move_mount`, `userns_create` | that no mount changes under the names that others trust |
-//! | `capable`, `bpf`, `perf_event_open`, `kernel_load_data`, `kernel_read_file`, `kernel_module_request`, `tun_dev_create` | that nothing gets into the kernel, where no label counts |
+//! | `capable`, `bpf`, `perf_event_open`, `kernel_load_data`, `kernel_read_file`, `kernel_module_request`, `key_alloc`, `tun_dev_create` | that nothing gets into the kernel, where no label counts |
 //! | `inode_listxattr` | nothing: the daemon learns a file's identity from it |
 //!
 //! The way of a decision: a hook extracts the object (`hooks/`), `label` says who acts, `decide`

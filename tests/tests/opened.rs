@@ -130,22 +130,24 @@ harmless = ["/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/ptmx"]
 for path in harmless:
     t(path, lambda: os.close(os.open(path, os.O_WRONLY)))
 node = "/tmp/enforcer-test-device"
-def opened(major, minor):
+def opened(major, minor, how=os.O_WRONLY):
     if os.path.lexists(node): os.unlink(node)
     os.mknod(node, 0o20600, os.makedev(major, minor))
-    try: os.close(os.open(node, os.O_WRONLY))
+    try: os.close(os.open(node, how | os.O_NONBLOCK | os.O_NOCTTY))
     finally: os.unlink(node)
 t("kmsg", lambda: opened(1, 11))
 t("cpu_dma_latency", lambda: os.close(os.open("/dev/cpu_dma_latency", os.O_WRONLY)))
+t("read", lambda: opened(1, 11, os.O_RDONLY))
+t("serial port", lambda: opened(4, 64))
 "#;
     let free = outside(attack);
     assert!(free.values().all(|errno| *errno == 0), "{free:?}");
     let (mut found, records) = inside(&policy("devices"), attack);
-    for device in ["kmsg", "cpu_dma_latency"] {
+    for device in ["kmsg", "cpu_dma_latency", "read", "serial port"] {
         assert_eq!(found.remove(device), Some(EPERM), "{device}");
     }
     assert!(found.values().all(|errno| *errno == 0), "{found:?}");
-    assert_eq!(lines(&records), vec!["write deny device-not-allowed"; 2]);
+    assert_eq!(lines(&records), vec!["write deny device-not-allowed"; 4]);
     let (found, records) = inside(&policy("devices").agent("devices = true"), attack);
     assert!(found.values().all(|errno| *errno == 0), "{found:?}");
     assert!(records.is_empty(), "{:?}", lines(&records));

@@ -12,7 +12,7 @@ use enforcer_tests::{
     attack::{denied_inside_only, inside, outside, policy},
     record::lines,
 };
-use nix::libc::EPERM;
+use nix::libc::{ENOKEY, EPERM};
 
 fn bystander() -> Child {
     Command::new("/usr/bin/sleep")
@@ -139,6 +139,79 @@ os.write(w, b"x"); os.waitpid(pid, 0)
     victim.wait().expect("reaped");
 }
 
+#[test]
+fn i10_nobody_is_signalled_about_a_terminal_that_others_use() {
+    let attack = r#"
+import fcntl
+controller, terminal = os.openpty()
+t("F_SETFL", lambda: fcntl.fcntl(terminal, fcntl.F_SETFL, os.O_ASYNC))
+t("FIOASYNC", lambda: fcntl.ioctl(terminal, 0x5452, struct.pack("i", 1)))
+"#;
+    let records = denied_inside_only("asynchronous", attack);
+    assert_eq!(lines(&records), vec!["signal-owner deny never-allowed"; 2]);
+}
+
+#[test]
+fn i05_what_procfs_lets_everybody_change_of_a_process_outside_stays() {
+    let mut victim = bystander();
+    let score = format!("/proc/{}/oom_score_adj", victim.id());
+    let before = std::fs::read_to_string(&score).expect("its score");
+    let attack = format!(
+        r#"
+def write(path, text):
+    with open(path, "w") as file: file.write(text)
+t("other", lambda: write("{score}", "900"))
+"#
+    );
+    let (found, records) = inside(&policy("score"), &attack);
+    assert_eq!(found["other"], EPERM);
+    assert_eq!(lines(&records), ["write deny target-outside-session"]);
+    assert_eq!(std::fs::read_to_string(&score).expect("its score"), before);
+    assert_eq!(outside(&attack)["other"], 0);
+    assert_ne!(std::fs::read_to_string(&score).expect("its score"), before);
+
+    let own = r#"
+def write(path, text):
+    with open(path, "w") as file: file.write(text)
+t("own", lambda: write("/proc/self/oom_score_adj", "900"))
+t("thread", lambda: write(f"/proc/self/task/{os.getpid()}/comm", "named"))
+r, w = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(r, 1); os._exit(0)
+t("child", lambda: write(f"/proc/{pid}/oom_score_adj", "901"))
+os.write(w, b"x"); os.waitpid(pid, 0)
+"#;
+    let (found, records) = inside(&policy("own-score"), own);
+    assert!(
+        found.values().all(|errno| *errno == 0),
+        "{found:?} {:?}",
+        lines(&records)
+    );
+    assert!(records.is_empty(), "{:?}", lines(&records));
+    victim.kill().expect("ended");
+    victim.wait().expect("reaped");
+}
+
+#[test]
+fn x13_the_kernel_is_not_asked_for_a_key_that_it_would_run_a_helper_for() {
+    let attack = r#"
+t("key", lambda: sys_(248, b"user", b"enforcer-test", b"x", 1, -3))
+"#;
+    assert_eq!(outside(attack)["key"], 0);
+    // The kernel tells of a keyring that it was not allowed to make as of a key that is not there.
+    let (found, records) = inside(&policy("key"), attack);
+    assert!([EPERM, ENOKEY].contains(&found["key"]), "{found:?}");
+    let denied = lines(&records);
+    assert!(!denied.is_empty());
+    assert!(
+        denied
+            .iter()
+            .all(|line| line == "kernel-load deny never-allowed"),
+        "{denied:?}"
+    );
+}
+
 /// Types into a terminal that somebody else reads from.
 const TYPES: &str = r#"
 import fcntl, select
@@ -214,4 +287,21 @@ t("mount_setattr", attributes)
 "#;
     let records = denied_inside_only("fsopen", attack);
     assert_eq!(kinds(&records), BTreeSet::from(["capability"]));
+}
+
+#[test]
+fn i12_shared_memory_of_others_is_told_as_open() {
+    let attack = r#"
+memory = sys_(29, 0x656e66, 4096, 0o1666)
+t("shared memory", lambda: sys_(30, memory, 0, 0o10000))
+sys_(31, memory, 0, 0)
+"#;
+    let (found, _) = inside(&policy("ipc"), attack);
+    assert_eq!(
+        found,
+        outside(attack),
+        "a hook closes it: say so in doctor and the catalogue"
+    );
+    let doctor = enforcer_tests::cli::must(["doctor"]);
+    assert!(doctor.contains("open-ipc"), "{doctor}");
 }

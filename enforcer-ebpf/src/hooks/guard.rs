@@ -14,13 +14,16 @@ use crate::{
     decide::{self, Finding, guarded_as},
     emit::{Act, GO_ON, conclude_file, conclude_reported, no_path},
     kernel::{
-        DENTRY_INODE, DENTRY_PARENT, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, read_file_id,
+        DENTRY_FLAGS, DENTRY_INODE, DENTRY_PARENT, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC,
+        read_file_id,
     },
     label::Acting,
 };
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS: u64 = 0xcafe_4a11;
+/// `DCACHE_DISCONNECTED` of `linux/dcache.h`.
+const DISCONNECTED: u32 = 0x20;
 /// Folders up that are looked at. What lies deeper in its file system is taken for guarded.
 const DEPTH: u32 = 32;
 
@@ -37,32 +40,38 @@ fn of_entry(entry: Ptr) -> u32 {
 }
 
 /// What holds for everything below a folder: 0, `GUARDED_OWN` or `GUARDED_TREE`. A function of its
-/// own, since a rename asks twice.
+/// own, since a rename asks twice; a whole register, since of half of one the verifier would not know
+/// that a 0 which was found is the 0 that is returned.
 #[inline(never)]
-fn of_tree(folder: Ptr) -> u32 {
+fn of_tree(folder: Ptr) -> u64 {
     let mut at = folder;
     for _ in 0..DEPTH {
         let known = of_entry(at);
         if known == GUARDED_OWN || known == GUARDED_TREE {
-            return known;
+            return u64::from(known);
         }
         let parent = at.follow(&DENTRY_PARENT);
         if parent.address() == at.address() {
-            return 0;
+            // A file that was opened by its handle may stand in no folder that is known yet.
+            return if at.load::<u32>(&DENTRY_FLAGS) & DISCONNECTED == 0 {
+                0
+            } else {
+                u64::from(GUARDED_TREE)
+            };
         }
         at = parent;
     }
-    GUARDED_TREE
+    u64::from(GUARDED_TREE)
 }
 
 /// The answer to a change of something guarded.
 #[inline(always)]
-fn answer(acting: &Acting, entry: Ptr, known: u32) -> i32 {
+fn answer(acting: &Acting, entry: Ptr, known: u64) -> i32 {
     if known == 0 {
         return GO_ON;
     }
-    if known == GUARDED_OWN {
-        return deny_own(acting, known);
+    if known == u64::from(GUARDED_OWN) {
+        return deny_own(acting, GUARDED_OWN);
     }
     let inode = entry.read_pointer(&DENTRY_INODE);
     let act = Act {
@@ -110,7 +119,7 @@ fn deny_own(acting: &Acting, detail: u32) -> i32 {
 pub fn changed(acting: &Acting, entry: Ptr) -> i32 {
     let known = of_entry(entry);
     if known == GUARDED_OWN {
-        return answer(acting, entry, known);
+        return answer(acting, entry, u64::from(known));
     }
     answer(acting, entry, of_tree(entry.follow(&DENTRY_PARENT)))
 }
@@ -121,7 +130,7 @@ pub fn changed(acting: &Acting, entry: Ptr) -> i32 {
 fn own_or_listed(acting: &Acting, entry: Ptr) -> i32 {
     let known = of_entry(entry);
     if known != 0 {
-        return answer(acting, entry, known);
+        return answer(acting, entry, u64::from(known));
     }
     answer(acting, entry, of_tree(entry.follow(&DENTRY_PARENT)))
 }
@@ -222,9 +231,17 @@ pub fn inode_symlink(ctx: LsmContext) -> i32 {
     made(Ptr::new(ctx.arg(1)))
 }
 
-/// `inode_link(old_dentry, dir, new_dentry)`
+/// `inode_link(old_dentry, dir, new_dentry)`: by a second name outside its folder a file would be
+/// written to unguarded.
 #[lsm(hook = "inode_link")]
 pub fn inode_link(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let linked = own_or_listed(&acting, Ptr::new(ctx.arg(0)));
+    if linked != GO_ON {
+        return linked;
+    }
     made(Ptr::new(ctx.arg(2)))
 }
 

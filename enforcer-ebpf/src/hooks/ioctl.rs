@@ -1,6 +1,6 @@
 //! ioctl(2) by number: those that act on others through a terminal, on a disk past its file system, or
-//! on listed code through a descriptor that was opened for reading. Every other one goes on; what its
-//! driver may do is decided when the device is opened.
+//! on listed code through a descriptor that was opened for reading. Every other one goes on; whether a
+//! driver may be told anything is decided when its device is opened.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::event::{FILE_ENTRY, Kind};
@@ -22,6 +22,8 @@ enum Effect {
     Terminal,
     /// Names who is signalled.
     Owner,
+    /// Has somebody signalled, on a device.
+    Signals,
     /// Reaches a disk or a file system as a whole.
     Disk,
     /// Changes a file although it may be open for reading only.
@@ -36,15 +38,18 @@ const fn effect_of(command: u32) -> Effect {
     match command {
         0x5412 | 0x541c | 0x541d | 0x5437 => Effect::Terminal, // TIOCSTI, TIOCLINUX, TIOCCONS, TIOCVHANGUP
         0x8901 | 0x8902 => Effect::Owner,                      // FIOSETOWN, SIOCSPGRP
+        0x5452 => Effect::Signals, // FIOASYNC
         0xc004_5877 | 0xc004_5878 // FIFREEZE, FITHAW
-        | 0x2285 | 0x2201 // SG_IO, SG_NEXT_CMD_LEN of the same interface
+        | 0x2285 // SG_IO
+        | 0x4c00..=0x4c0a | 0x4c80..=0x4c82 // LOOP_*: the file behind a disk
         | 0x125d | 0x125f | 0x1269 // BLKROSET, BLKRRPART, BLKPG
         | 0xc048_4e41 | 0xc048_4e43 | 0x4030_4e42 // NVMe: admin, IO and submit
-        | 0xc050_4e47 | 0xc050_4e48 // NVMe: admin and IO of 64 bits
+        | 0xc050_4e47..=0xc050_4e49 // NVMe: admin and IO of 64 bits
         | 0x5000_9401 | 0x5000_940e | 0x5000_940f // btrfs: snapshot, subvolume, destroy
         | 0x5000_9417 | 0x5000_9418 | 0x5000_943f // btrfs: their second versions
         | 0x6611 => Effect::Disk, // EXT4_IOC_SWAP_BOOT: a file's blocks for those of the boot loader's
         0x4008_6602 | 0x4004_6602 // FS_IOC_SETFLAGS
+        | 0x4080_6685 // FS_IOC_ENABLE_VERITY
         | 0x401c_5820 // FS_IOC_FSSETXATTR
         | 0x4008_6604 | 0x4004_6604 // EXT4_IOC_SETVERSION: the generation, by which a file is known
         | 0x4008_7602 | 0x4004_7602 => Effect::File, // FS_IOC_SETVERSION
@@ -58,11 +63,14 @@ fn judge(file: Ptr, command: u32) -> i32 {
     if effect as u8 == Effect::Own as u8 {
         return GO_ON;
     }
+    if effect as u8 == Effect::Signals as u8 {
+        return owner::by_device(file, command);
+    }
     let Some(acting) = Acting::current() else {
         return GO_ON;
     };
     match effect {
-        Effect::Own => GO_ON,
+        Effect::Own | Effect::Signals => GO_ON,
         Effect::Owner => owner::by_memory(&acting, command),
         Effect::Terminal | Effect::Disk => {
             conclude_other(&acting, Kind::Ioctl, decide::never(&acting), 0, command)

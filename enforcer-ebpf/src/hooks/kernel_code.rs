@@ -9,6 +9,9 @@ use crate::{
     label::Acting,
 };
 
+/// `Other::detail` of [`Kind::KernelLoad`] for a key.
+const KEY: u32 = u32::MAX - 1;
+
 #[inline(always)]
 fn refuse(kind: Kind, detail: u32) -> i32 {
     match Acting::current() {
@@ -51,4 +54,11 @@ pub fn kernel_module_request(_ctx: LsmContext) -> i32 {
 #[lsm(hook = "tun_dev_create")]
 pub fn tun_dev_create(_ctx: LsmContext) -> i32 {
     refuse(Kind::Interface, 0)
+}
+
+/// `key_alloc(key, cred, flags)`: for a key that is asked for the kernel runs `/sbin/request-key` outside
+/// the session, as root.
+#[lsm(hook = "key_alloc")]
+pub fn key_alloc(_ctx: LsmContext) -> i32 {
+    refuse(Kind::KernelLoad, KEY)
 }

@@ -7,18 +7,28 @@ use enforcer_common::{event::Kind, verdict::Reason};
 use crate::{
     decide::{self, Finding},
     emit::{GO_ON, conclude_other},
+    kernel::{FILE_INODE, INODE_MODE, Ptr},
     label::Acting,
 };
 
 /// `F_SETOWN` and `F_SETOWN_EX` of `asm-generic/fcntl.h`.
 const F_SETOWN: u32 = 8;
 const F_SETOWN_EX: u32 = 15;
+/// `F_SETFL` and `O_ASYNC` of the same.
+const F_SETFL: u32 = 4;
+const O_ASYNC: u64 = 0o20_000;
+/// `S_IFMT` and `S_IFCHR` of `linux/stat.h`.
+const TYPE: u16 = 0o170_000;
+const CHARACTER: u16 = 0o020_000;
 
 /// `file_fcntl(file, cmd, arg)`: of `F_SETOWN_EX` and of the ioctls that do the same the process is
 /// in the caller's memory, which can change after it was looked at; so they are denied whole.
 #[lsm(hook = "file_fcntl")]
 pub fn file_fcntl(ctx: LsmContext) -> i32 {
     let command: u32 = ctx.arg(1);
+    if command == F_SETFL && ctx.arg::<u64>(2) & O_ASYNC != 0 {
+        return by_device(Ptr::new(ctx.arg(0)), command);
+    }
     if command != F_SETOWN && command != F_SETOWN_EX {
         return GO_ON;
     }
@@ -39,6 +49,19 @@ pub fn file_fcntl(ctx: LsmContext) -> i32 {
     // A negative number names a process group.
     let target = if owner as i32 > 0 { owner } else { 0 };
     conclude_other(&acting, Kind::SignalOwner, finding, target, command)
+}
+
+/// Being signalled about a device: a terminal names its foreground processes for that by itself,
+/// whoever asks (`__tty_fasync`).
+#[inline(always)]
+pub fn by_device(file: Ptr, command: u32) -> i32 {
+    if file.follow(&FILE_INODE).load::<u16>(&INODE_MODE) & TYPE != CHARACTER {
+        return GO_ON;
+    }
+    match Acting::current() {
+        Some(acting) => by_memory(&acting, command),
+        None => GO_ON,
+    }
 }
 
 /// The owner stands in the caller's memory.

@@ -1,5 +1,5 @@
 //! Files opened for writing: code that the session may run, the kernel's own controls, whole disks,
-//! and what belongs to the enforcer.
+//! what is another process's, and what belongs to the enforcer; and devices, however they are opened.
 //!
 //! A program or library is judged by its content at one time. Who could write to it afterwards would
 //! have other code run under its name, so inside a session nobody does.
@@ -13,11 +13,11 @@ use enforcer_common::{
 
 use super::guard;
 use crate::{
-    decide,
+    decide::{self, Finding},
     emit::{Act, GO_ON, conclude_file, no_path, path_to},
     kernel::{
-        DENTRY_INODE, DENTRY_NAME, DENTRY_PARENT, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE,
-        INODE_DEVICE, INODE_MODE, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of,
+        DENTRY_INODE, DENTRY_NAME, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE, INODE_DEVICE,
+        INODE_MODE, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of, task_of_proc,
     },
     label::Acting,
 };
@@ -34,8 +34,6 @@ const CHARACTER: u16 = 0o020_000;
 const MINOR_BITS: u32 = 20;
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
 const PROC: u64 = 0x9fa0;
-/// Folders deep that a file of procfs can lie: `/proc/PID/task/TID/net/...`, `/proc/sys/...`.
-const PROC_DEPTH: u32 = 10;
 
 /// Whether every file of a file system is a control of the kernel's: `linux/magic.h`.
 #[inline(always)]
@@ -53,6 +51,11 @@ const fn is_kernels(magic: u64) -> bool {
             | 0x4249_4e4d // binfmt_misc
             | 0xcafe_4a11 // bpf
             | 0xf97c_ff8c // selinuxfs
+            | 0x6573_5543 // fusectl
+            | 0xabba_1974 // xenfs
+            | 0x6e66_7364 // nfsd
+            | 0x6759_6969 // rpc_pipefs
+            | 0x0765_5821 // resctrl
     )
 }
 
@@ -64,7 +67,8 @@ const fn is_harmless_device(number: u32) -> bool {
     match major {
         1 => matches!(minor, 3 | 5 | 7 | 8 | 9), // null, zero, full, random, urandom
         5 => matches!(minor, 0 | 2),             // tty, ptmx
-        4 | 136..=143 => true,                   // terminals, pseudo terminals
+        4 => minor < 64,                         // terminals; serial ports come after
+        136..=143 => true,                       // pseudo terminals
         _ => false,
     }
 }
@@ -73,9 +77,12 @@ const fn is_harmless_device(number: u32) -> bool {
 #[lsm(hook = "file_open")]
 pub fn file_open(ctx: LsmContext) -> i32 {
     let file = Ptr::new(ctx.arg(0));
-    // O_TRUNC takes a file's content though it is opened for reading only.
+    let inode = file.follow(&FILE_INODE);
+    // O_TRUNC takes a file's content though it is opened for reading only, and a driver takes commands
+    // by ioctl(2) on such a descriptor.
     if file.load::<u32>(&FILE_MODE) & FMODE_WRITE == 0
         && file.load::<u32>(&FILE_FLAGS) & O_TRUNC == 0
+        && inode.load::<u16>(&INODE_MODE) & TYPE != CHARACTER
     {
         return GO_ON;
     }
@@ -87,9 +94,9 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     if guarded != GO_ON {
         return guarded;
     }
-    let inode = file.follow(&FILE_INODE);
     let found = file_of(inode);
-    let finding = match control_of(inode, dentry) {
+    let finding = match control_of(&acting, inode, dentry) {
+        Control::Other => Finding::of(acting.fault.unwrap_or(Reason::TargetOutsideSession)),
         Control::Kernel => decide::never(&acting),
         Control::Device => decide::by_flag(&acting, AGENT_DEVICES, Reason::DeviceNotAllowed),
         Control::Memory => decide::executable_memory(&acting),
@@ -111,12 +118,14 @@ enum Control {
     Kernel,
     /// A device whose driver takes what is written for commands.
     Device,
+    /// A process of another session, or of none.
+    Other,
     /// A process's memory, protected or not: `/proc/PID/mem`.
     Memory,
 }
 
 #[inline(always)]
-fn control_of(inode: Ptr, dentry: Ptr) -> Control {
+fn control_of(acting: &Acting, inode: Ptr, dentry: Ptr) -> Control {
     let kind = inode.load::<u16>(&INODE_MODE) & TYPE;
     if kind == BLOCK {
         return Control::Kernel;
@@ -133,30 +142,25 @@ fn control_of(inode: Ptr, dentry: Ptr) -> Control {
         return Control::Kernel;
     }
     if magic == PROC {
-        return control_in_proc(dentry);
+        return control_in_proc(acting, inode, dentry);
     }
     Control::None
 }
 
-/// In procfs a process's files are below its number; everything else is the kernel's.
+/// In procfs a file is a process's (`proc_inode.pid`), or the kernel's.
 #[inline(always)]
-fn control_in_proc(leaf: Ptr) -> Control {
+fn control_in_proc(acting: &Acting, inode: Ptr, leaf: Ptr) -> Control {
     let name: Option<[u8; 4]> = leaf.follow(&DENTRY_NAME).copy();
     if name == Some(*b"mem\0") {
         return Control::Memory;
     }
-    let mut at = leaf;
-    for _ in 0..PROC_DEPTH {
-        let parent = at.follow(&DENTRY_PARENT);
-        if parent.follow(&DENTRY_PARENT).address() == parent.address() {
-            return match at.follow(&DENTRY_NAME).copy::<u8>() {
-                Some(b'0'..=b'9') => Control::None,
-                Some(_) | None => Control::Kernel,
-            };
-        }
-        at = parent;
+    let Some(task) = task_of_proc(inode) else {
+        return Control::Kernel;
+    };
+    match decide::other_task(acting, task.address()).reason {
+        Reason::RuleAllows => Control::None,
+        _ => Control::Other,
     }
-    Control::Kernel
 }
 
 /// `path_truncate(path)`: truncate(2), which opens nothing.

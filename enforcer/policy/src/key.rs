@@ -352,7 +352,7 @@ pub(crate) const KEYS: &[Key] = &[
         "devices",
         K::Boolean,
         N::Default("`false`"),
-        "Character devices may be opened for writing, and with that told whatever their drivers understand: GPUs, disks by their generic interface, virtual machines, input. Without it terminals, `null`, `zero`, `full`, `random` and `urandom` alone (`device-not-allowed`).",
+        "Character devices may be opened, and with that told whatever their drivers understand: GPUs, disks by their generic interface, virtual machines, input. Without it terminals, `null`, `zero`, `full`, `random` and `urandom` alone (`device-not-allowed`).",
         "devices = true",
     ),
     key(
@@ -368,7 +368,7 @@ pub(crate) const KEYS: &[Key] = &[
         "namespaces",
         K::Boolean,
         N::Default("`false`"),
-        "User namespaces may be made, and mounts, networks and the rest in them (rootless containers, browsers' sandboxes). Files are known whatever they are mounted on, and what leaves the host is judged; but paths in the records are those of the session's own mounts (`namespace-not-allowed` without it).",
+        "User namespaces may be made, and by users other than root mounts, networks and the rest in them (rootless containers, browsers' sandboxes; no network by tun devices). Files are known whatever they are mounted on, and what leaves the host is judged; but paths in the records are those of the session's own mounts (`namespace-not-allowed` without it).",
         "namespaces = true",
     ),
     key(

@@ -259,7 +259,7 @@ impl Core {
     }
 
     fn fill_spares(&self) {
-        if !self.enrols.load(Ordering::Acquire) {
+        if !self.enrols.load(Ordering::Acquire) || self.door_is_shut() {
             return;
         }
         let sessions = self.sessions();
@@ -267,6 +267,15 @@ impl Core {
         if let Err(error) = lock(&self.spares).fill(&sessions, &mut maps) {
             tracing::error!(%error, "no sessions are kept: processes that were to be enrolled do not run");
         }
+    }
+
+    /// Keeps no sessions for enrolment any more: what would enrol is denied.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn drain_spares(&self) -> Result<(), KernelError> {
+        let mut maps = self.maps();
+        lock(&self.spares).drain(&mut maps)
     }
 
     /// What numbers mean.

@@ -38,6 +38,8 @@ const MAX_DEPTH: usize = 32;
 pub struct Libraries {
     table: LibraryTable,
     learner: Arc<Learner>,
+    /// Those of [`FOLDERS`] that were there at the daemon's start, and so are guarded.
+    roots: Vec<&'static Path>,
     known: BTreeMap<PathBuf, Known>,
     /// Folders that hold libraries, or others that do.
     folders: BTreeSet<PathBuf>,
@@ -60,6 +62,11 @@ impl Libraries {
         let mut libraries = Self {
             table: LibraryTable::libraries(pins)?,
             learner,
+            roots: FOLDERS
+                .into_iter()
+                .map(Path::new)
+                .filter(|folder| folder.is_dir())
+                .collect(),
             known: BTreeMap::new(),
             folders: BTreeSet::new(),
         };
@@ -72,8 +79,8 @@ impl Libraries {
     /// Looks at the host again and brings the kernel's table in line.
     pub fn refresh(&mut self) {
         let mut found = Found::default();
-        for folder in FOLDERS {
-            found.walk(Path::new(folder), MAX_DEPTH);
+        for folder in &self.roots {
+            found.walk(folder, MAX_DEPTH);
         }
         self.known = found
             .files

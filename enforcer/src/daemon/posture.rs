@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Ways round that no hook of a supported kernel closes, or none of ours yet.
-pub const OPEN: [(&str, &str); 5] = [
+pub const OPEN: [(&str, &str); 6] = [
     (
         "open-sendmmsg",
         "sendmmsg(2): of datagrams to one address the kernel asks about the first only, so that a source route given with a later one is not seen",
@@ -25,6 +25,10 @@ pub const OPEN: [(&str, &str); 5] = [
     (
         "open-own-trace",
         "ptrace(2) among processes of one session: code of one program can be changed by another of the session, whatever `jit` says",
+    ),
+    (
+        "open-ipc",
+        "System V shared memory, semaphores and message queues: a session reaches those that others of its user left open to it",
     ),
     (
         "open-replaced",

@@ -68,6 +68,18 @@ impl Spares {
         Ok(())
     }
 
+    /// Keeps none any more: what would enrol is denied from now on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn drain(&mut self, maps: &mut SessionMaps) -> Result<(), KernelError> {
+        while let Some(spare) = self.queue.pop()? {
+            self.kept.remove(&spare.session);
+            maps.vacate(spare.slot)?;
+        }
+        Ok(())
+    }
+
     /// Notes that a session was taken; gives its slot if it was one of these.
     pub fn taken(&mut self, id: SessionId) -> Option<u32> {
         self.kept.remove(&id.0)

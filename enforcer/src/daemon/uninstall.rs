@@ -30,18 +30,27 @@ pub fn uninstall(core: &Arc<Core>, removal: &Removal, by: By) -> Result<Removed,
         ));
     }
     close_the_door(core)?;
+    let removed = remove(core, reason, by);
+    if removed.is_err() {
+        core.open_the_door();
+    }
+    removed
+}
+
+fn remove(core: &Core, reason: &str, by: By) -> Result<Removed, Problem> {
+    // What enrols by itself is denied from here on; what has begun just before is known once its
+    // events were read.
+    core.drain_spares().map_err(|error| failed(&error))?;
+    await_turns(core)?;
+    none_runs(core.sessions().living().count())?;
     let change = ocsf::DaemonChange {
         removal: Some((by, reason.to_owned())),
         ..daemon_change(core, Lifecycle::Remove)
     };
     core.post(ocsf::daemon(&core.host, &change));
-    await_written(core);
+    await_turns(core)?;
     let programs = core.pins.attached().len();
-    let result = core.pins.remove();
-    if let Err(error) = result {
-        core.open_the_door();
-        return Err(failed(&error));
-    }
+    core.pins.remove().map_err(|error| failed(&error))?;
     tracing::warn!("nothing is enforced any more: {reason}");
     core.end();
     Ok(Removed {
@@ -53,14 +62,7 @@ pub fn uninstall(core: &Arc<Core>, removal: &Removal, by: By) -> Result<Removed,
 /// From here on no session begins. None runs: agents would go on without anything that holds them.
 fn close_the_door(core: &Core) -> Result<(), Problem> {
     let sessions = core.sessions();
-    let running = sessions.living().count();
-    if running > 0 {
-        return Err(Problem::new(
-            ErrorCode::Conflict,
-            format!("{running} sessions run, and would go on without being held"),
-        )
-        .hint("end them first: `enforcer session list`"));
-    }
+    none_runs(sessions.living().count())?;
     if !core.close_the_door() {
         return Err(Problem::new(
             ErrorCode::Conflict,
@@ -70,13 +72,31 @@ fn close_the_door(core: &Core) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Waits until what was posted is in the log. A turn of the pump that begins after the post writes it;
-/// the turn after that one has begun only once it was written.
-fn await_written(core: &Core) {
+fn none_runs(running: usize) -> Result<(), Problem> {
+    if running == 0 {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ErrorCode::Conflict,
+        format!("{running} sessions run, and would go on without being held"),
+    )
+    .hint("end them first: `enforcer session list`"))
+}
+
+/// Waits until what was in the rings and what was posted is in the log. A turn of the pump that begins
+/// after this writes it; the turn after that one has begun only once it was written.
+fn await_turns(core: &Core) -> Result<(), Problem> {
     let turns = core.emptied() + 2;
-    while core.emptied() < turns && !core.is_stopping() {
+    while core.emptied() < turns {
+        if core.is_stopping() {
+            return Err(Problem::new(
+                ErrorCode::Internal,
+                "the daemon stops before this was in the log; nothing was removed",
+            ));
+        }
         thread::sleep(PAUSE);
     }
+    Ok(())
 }
 
 fn failed(error: &KernelError) -> Problem {

@@ -145,8 +145,12 @@ impl Pins {
         for link in links.filter(|link| link.exists()) {
             fs::remove_file(&link).map_err(KernelError::io(&link))?;
         }
-        for map in MAPS.iter().map(|name| self.folder("maps").join(name)) {
-            fs::remove_file(&map).map_err(KernelError::io(&map))?;
+        // Whatever else is there: what an older version attached, too.
+        for folder in [self.folder("links"), self.folder("maps")] {
+            for pin in fs::read_dir(&folder).map_err(KernelError::io(&folder))? {
+                let pin = pin.map_err(KernelError::io(&folder))?.path();
+                fs::remove_file(&pin).map_err(KernelError::io(&pin))?;
+            }
         }
         for folder in [self.folder("links"), self.folder("maps"), self.root.clone()] {
             fs::remove_dir(&folder).map_err(KernelError::io(&folder))?;

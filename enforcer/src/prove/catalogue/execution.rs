@@ -308,6 +308,7 @@ pub(super) const ROWS: &[Row] = &[
             "kernel_load_data",
             "kernel_read_file",
             "kernel_module_request",
+            "key_alloc",
             "file_open",
             "capable",
             "file_ioctl",
@@ -316,6 +317,7 @@ pub(super) const ROWS: &[Row] = &[
         tests: &[
             "opened::x13_devices_are_written_to_only_with_leave_and_the_harmless_ones_always",
             "others::x13_file_systems_and_disks_are_told_nothing_past_their_files",
+            "others::x13_the_kernel_is_not_asked_for_a_key_that_it_would_run_a_helper_for",
             "files::x13_the_kernels_controls_and_whole_disks_are_not_opened_for_writing",
             "mediation::g02_x13_nothing_gets_into_the_kernel_and_no_map_is_opened_by_id",
         ],

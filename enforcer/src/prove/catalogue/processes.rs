@@ -105,6 +105,7 @@ pub(super) const ROWS: &[Row] = &[
         open: &[],
         tests: &[
             "mediation::i05_i10_a_process_outside_is_not_read_written_traced_or_signalled_and_an_own_child_is",
+            "others::i05_what_procfs_lets_everybody_change_of_a_process_outside_stays",
         ],
         attacks: &[
             Attack::new("i05-trace", "tracing it", Answer, a::traces),
@@ -207,6 +208,7 @@ pub(super) const ROWS: &[Row] = &[
             "mediation::i05_i10_a_process_outside_is_not_read_written_traced_or_signalled_and_an_own_child_is",
             "mediation::i10_asking_whether_a_process_exists_is_no_signal",
             "others::i10_nobody_outside_is_signalled_about_a_file_and_the_process_itself_may_be",
+            "others::i10_nobody_is_signalled_about_a_terminal_that_others_use",
         ],
         attacks: &[
             Attack::new("i10-kill", "kill(2)", Victim, a::signals),
@@ -218,6 +220,14 @@ pub(super) const ROWS: &[Row] = &[
             ),
             Attack::new("i10-owner", "F_SETOWN", Victim, a::signals_as_owner),
         ],
+    },
+    Row {
+        id: "I12",
+        technique: "System V shared memory, semaphores and message queues of processes outside",
+        hooks: &[],
+        open: &[Open::check("open-ipc")],
+        tests: &["others::i12_shared_memory_of_others_is_told_as_open"],
+        attacks: &[],
     },
     Row {
         id: "I11",
