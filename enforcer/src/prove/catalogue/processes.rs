@@ -222,14 +222,6 @@ pub(super) const ROWS: &[Row] = &[
         ],
     },
     Row {
-        id: "I12",
-        technique: "System V shared memory, semaphores and message queues of processes outside",
-        hooks: &[],
-        open: &[Open::check("open-ipc")],
-        tests: &["others::i12_shared_memory_of_others_is_told_as_open"],
-        attacks: &[],
-    },
-    Row {
         id: "I11",
         technique: "limits and priorities of processes outside",
         hooks: &[
@@ -248,5 +240,13 @@ pub(super) const ROWS: &[Row] = &[
             Attack::new("i11-priority", "setpriority(2)", Victim, a::slows),
             Attack::new("i11-io-priority", "ioprio_set(2)", Answer, a::slows_io),
         ],
+    },
+    Row {
+        id: "I12",
+        technique: "System V shared memory, semaphores and message queues of processes outside",
+        hooks: &[],
+        open: &[Open::check("open-ipc")],
+        tests: &["others::i12_shared_memory_of_others_is_told_as_open"],
+        attacks: &[],
     },
 ];
