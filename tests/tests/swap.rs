@@ -15,7 +15,7 @@ const BREATH: &str = "sleep 10";
 
 /// Swaps of one test.
 fn swaps() -> usize {
-    if long() { 500 } else { 20 }
+    if long() { 500 } else { 12 }
 }
 
 /// A policy of which one of two destinations, and one of two executables, is allowed.
