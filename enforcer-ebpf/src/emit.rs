@@ -17,7 +17,7 @@ use enforcer_common::{
 
 use crate::{
     arch::{eperm, fetch_add},
-    decide::{Finding, needs_evidence, reported, verdict},
+    decide::{Finding, needs_evidence, never, reported, verdict},
     kernel::{
         Ptr, TASK_LEADER, TASK_REAL_PARENT, TASK_START, TASK_TGID, boot_time, current, path_of,
     },
@@ -71,6 +71,15 @@ pub fn conclude_other(
             (*event).detail = detail;
         }
     })
+}
+
+/// Denies a session what no rule can allow; `detail` is the number that tells what it was.
+#[inline(always)]
+pub fn refuse(kind: Kind, detail: u32) -> i32 {
+    match Acting::current() {
+        Some(acting) => conclude_other(&acting, kind, never(&acting), 0, detail),
+        None => GO_ON,
+    }
 }
 
 /// What is done to a file, as [`conclude_file`] reports it.

@@ -42,6 +42,12 @@ offsets! {
     REGS_SYSCALL REGS_ARGUMENT_2 REGS_ARGUMENT_3
 }
 
+/// `S_IFMT` of `linux/stat.h`.
+const S_IFMT: u16 = 0o170_000;
+/// `S_IFSOCK`, `S_IFBLK` and `S_IFCHR` of the same: what [`file_type`] gives.
+pub const S_IFSOCK: u16 = 0o140_000;
+pub const S_IFBLK: u16 = 0o060_000;
+pub const S_IFCHR: u16 = 0o020_000;
 /// Since 6.13 the upper bits of `i_ctime_nsec` are flags of multigrain timestamps.
 const NANOSECONDS: u32 = (1 << 30) - 1;
 
@@ -190,6 +196,12 @@ pub fn current() -> Ptr {
 pub fn boot_time() -> u64 {
     // SAFETY: the helper has no preconditions.
     unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// The type of file that an inode is: `S_IF*`.
+#[inline(always)]
+pub fn file_type(inode: Ptr) -> u16 {
+    inode.load::<u16>(&INODE_MODE) & S_IFMT
 }
 
 /// Identity and stamp of an inode whose type the verifier knows (`file->f_inode`).

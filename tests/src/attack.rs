@@ -1,7 +1,10 @@
 //! Attacks in Python, run as root, which is the hardest case. Each is made inside, where its effect must
 //! not happen, and outside, where it must work: else it proves nothing.
 
-use std::{collections::BTreeMap, process::Command};
+use std::{
+    collections::BTreeMap,
+    process::{Child, Command, Stdio},
+};
 
 use nix::libc::{EACCES, EPERM};
 
@@ -100,4 +103,17 @@ pub fn denied_inside_only(label: &str, attack: &str) -> Vec<Record> {
         assert!([EPERM, EACCES].contains(&errno), "{name}: {errno}");
     }
     records
+}
+
+/// A process outside any session, for attacks that act on one.
+///
+/// # Panics
+/// When it does not start.
+#[must_use]
+pub fn bystander() -> Child {
+    Command::new("/usr/bin/sleep")
+        .arg("600")
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("a process outside")
 }

@@ -9,12 +9,12 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::fd::AsRawFd,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
 };
 
 use enforcer_tests::{
     Policy, Record, TcpServer, UdpServer,
-    attack::{PYTHON, answers, denied_inside_only, inside, outside, policy, script},
+    attack::{PYTHON, answers, bystander, denied_inside_only, inside, outside, policy, script},
     cli::unique,
     record::lines,
     session::start,
@@ -52,14 +52,6 @@ impl Held {
         drop(self.child.stdin.take());
         self.child.wait().expect("its end");
     }
-}
-
-fn bystander() -> Child {
-    Command::new("/usr/bin/sleep")
-        .arg("600")
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("a process outside")
 }
 
 #[test]

@@ -2,25 +2,14 @@
 //! file, limits and scheduling, terminals that are shared, disks and file systems as a whole.
 #![forbid(unsafe_code)]
 
-use std::{
-    collections::BTreeSet,
-    process::{Child, Command, Stdio},
-};
+use std::collections::BTreeSet;
 
 use enforcer_tests::{
     Record,
-    attack::{denied_inside_only, inside, outside, policy},
+    attack::{bystander, denied_inside_only, inside, outside, policy},
     record::lines,
 };
 use nix::libc::{ENOKEY, EPERM};
-
-fn bystander() -> Child {
-    Command::new("/usr/bin/sleep")
-        .arg("600")
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("a process outside")
-}
 
 fn kinds(records: &[Record]) -> BTreeSet<&str> {
     records.iter().map(Record::kind).collect()

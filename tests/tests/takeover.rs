@@ -275,21 +275,27 @@ fn a_session_that_was_granted_begins_although_the_daemon_died_before_its_exec() 
     assert_eq!(starts.count(), 1, "{:#?}", record::lines(&records));
 }
 
+/// Two sessions that do what they may and what they may not, again and again, until they are told to stop.
+fn under_load(label: &str) -> [Flood; 2] {
+    let agent = Policy::new(label)
+        .exec("flood", &[place::text(&program())])
+        .connect("open", &["udp:127.0.0.1:9"])
+        .apply();
+    let mut floods = [Flood::of(&agent.name), Flood::of(&agent.name)];
+    floods
+        .iter_mut()
+        .for_each(|flood| flood.tell("load 127.0.0.1:9 127.0.0.1:10"));
+    floods
+}
+
 #[test]
 fn killed_again_and_again_under_load_no_event_is_lost_or_told_twice() {
     let rounds = if long() { 50 } else { 6 };
     let mut daemon = Daemon::start();
     let ledger = Ledger::open(&[Path::new(LOG)]);
     let scene = Scene::new();
-    let agent = Policy::new("load")
-        .exec("flood", &[place::text(&program())])
-        .connect("open", &["udp:127.0.0.1:9"])
-        .apply();
     let mut worker = scene.agent.live();
-    let mut floods = [Flood::of(&agent.name), Flood::of(&agent.name)];
-    floods
-        .iter_mut()
-        .for_each(|flood| flood.tell("load 127.0.0.1:9 127.0.0.1:10"));
+    let mut floods = under_load("load");
     for round in 0..rounds {
         daemon.kill();
         scene.is_held(&mut worker);
@@ -349,15 +355,8 @@ fn while_programs_are_replaced_under_load_every_action_is_judged() {
     let rounds = if long() { 10 } else { 1 };
     let daemon = Daemon::start();
     let scene = Scene::new();
-    let agent = Policy::new("upgrade")
-        .exec("flood", &[place::text(&program())])
-        .connect("open", &["udp:127.0.0.1:9"])
-        .apply();
     let mut worker = scene.agent.live();
-    let mut floods = [Flood::of(&agent.name), Flood::of(&agent.name)];
-    floods
-        .iter_mut()
-        .for_each(|flood| flood.tell("load 127.0.0.1:9 127.0.0.1:10"));
+    let floods = under_load("upgrade");
     let mut daemon = Some(daemon);
     for _ in 0..rounds {
         daemon.take().expect("it runs").terminate();

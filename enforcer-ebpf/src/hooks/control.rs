@@ -5,10 +5,8 @@ use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::event::Kind;
 
 use crate::{
-    decide,
-    emit::{GO_ON, conclude_other},
+    emit::{GO_ON, refuse},
     kernel::{MSG_CONTROL, MSG_CONTROLLEN, Ptr},
-    label::Acting,
 };
 
 /// `SOL_IP`, `SOL_TCP`, `SOL_IPV6`.
@@ -64,16 +62,7 @@ pub fn socket_setsockopt(ctx: LsmContext) -> i32 {
     if !option_redirects(level, option) {
         return GO_ON;
     }
-    match Acting::current() {
-        Some(acting) => conclude_other(
-            &acting,
-            Kind::SocketOption,
-            decide::never(&acting),
-            0,
-            level << 16 | option & 0xffff,
-        ),
-        None => GO_ON,
-    }
+    refuse(Kind::SocketOption, level << 16 | option & 0xffff)
 }
 
 /// Looks through a message's control data; gives level and kind of what must not be sent, or `!0`

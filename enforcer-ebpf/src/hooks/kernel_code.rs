@@ -3,22 +3,10 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::event::Kind;
 
-use crate::{
-    decide,
-    emit::{GO_ON, conclude_other},
-    label::Acting,
-};
+use crate::emit::refuse;
 
 /// `Other::detail` of [`Kind::KernelLoad`] for a key.
 const KEY: u32 = u32::MAX - 1;
-
-#[inline(always)]
-fn refuse(kind: Kind, detail: u32) -> i32 {
-    match Acting::current() {
-        Some(acting) => conclude_other(&acting, kind, decide::never(&acting), 0, detail),
-        None => GO_ON,
-    }
-}
 
 /// `bpf(cmd, attr, size)`: every command, reading among them: our own maps can be opened by id.
 #[lsm(hook = "bpf")]

@@ -7,7 +7,7 @@ use enforcer_common::{event::Kind, verdict::Reason};
 use crate::{
     decide::{self, Finding},
     emit::{GO_ON, conclude_other},
-    kernel::{FILE_INODE, INODE_MODE, Ptr},
+    kernel::{FILE_INODE, Ptr, S_IFCHR, file_type},
     label::Acting,
 };
 
@@ -17,9 +17,6 @@ const F_SETOWN_EX: u32 = 15;
 /// `F_SETFL` and `O_ASYNC` of the same.
 const F_SETFL: u32 = 4;
 const O_ASYNC: u64 = 0o20_000;
-/// `S_IFMT` and `S_IFCHR` of `linux/stat.h`.
-const TYPE: u16 = 0o170_000;
-const CHARACTER: u16 = 0o020_000;
 
 /// `file_fcntl(file, cmd, arg)`: of `F_SETOWN_EX` and of the ioctls that do the same the process is
 /// in the caller's memory, which can change after it was looked at; so they are denied whole.
@@ -55,7 +52,7 @@ pub fn file_fcntl(ctx: LsmContext) -> i32 {
 /// whoever asks (`__tty_fasync`).
 #[inline(always)]
 pub fn by_device(file: Ptr, command: u32) -> i32 {
-    if file.follow(&FILE_INODE).load::<u16>(&INODE_MODE) & TYPE != CHARACTER {
+    if file_type(file.follow(&FILE_INODE)) != S_IFCHR {
         return GO_ON;
     }
     match Acting::current() {

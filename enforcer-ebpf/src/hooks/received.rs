@@ -8,19 +8,16 @@ use super::socket::judge_written;
 use crate::{
     decide,
     emit::{GO_ON, conclude_other},
-    kernel::{FILE_INODE, INODE_MODE, Ptr, socket_of},
+    kernel::{FILE_INODE, Ptr, S_IFSOCK, file_type, socket_of},
     label::Acting,
 };
 
-/// `S_IFMT` and `S_IFSOCK` of `linux/stat.h`.
-const TYPE: u16 = 0o170_000;
-const SOCKET: u16 = 0o140_000;
 /// `MAY_WRITE` of `linux/fs.h`.
 const MAY_WRITE: u32 = 2;
 
 #[inline(always)]
 fn is_socket(file: Ptr) -> bool {
-    file.follow(&FILE_INODE).load::<u16>(&INODE_MODE) & TYPE == SOCKET
+    file_type(file.follow(&FILE_INODE)) == S_IFSOCK
 }
 
 /// `file_receive(file)`: a descriptor that arrives by SCM_RIGHTS or pidfd_getfd(2). A socket carries

@@ -7,7 +7,7 @@ use enforcer_common::{event::Kind, label::AGENT_IO_URING, verdict::Reason};
 
 use crate::{
     decide,
-    emit::{GO_ON, conclude_other},
+    emit::{GO_ON, conclude_other, refuse},
     kernel::{Ptr, QSTR_NAME},
     label::Acting,
 };
@@ -36,8 +36,5 @@ pub fn inode_init_security_anon(ctx: LsmContext) -> i32 {
 /// `uring_cmd(ioucmd)`: a driver's own command, such as one to a disk past its file system.
 #[lsm(hook = "uring_cmd")]
 pub fn uring_cmd(_ctx: LsmContext) -> i32 {
-    match Acting::current() {
-        Some(acting) => conclude_other(&acting, Kind::IoUring, decide::never(&acting), 0, COMMAND),
-        None => GO_ON,
-    }
+    refuse(Kind::IoUring, COMMAND)
 }

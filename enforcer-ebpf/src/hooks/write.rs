@@ -17,7 +17,8 @@ use crate::{
     emit::{Act, GO_ON, conclude_file, no_path, path_to},
     kernel::{
         DENTRY_INODE, DENTRY_NAME, FILE_DENTRY, FILE_FLAGS, FILE_INODE, FILE_MODE, INODE_DEVICE,
-        INODE_MODE, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC, file_of, task_of_proc,
+        INODE_SUPER, PATH_DENTRY, Ptr, S_IFBLK, S_IFCHR, SUPER_MAGIC, file_of, file_type,
+        task_of_proc,
     },
     label::Acting,
 };
@@ -26,10 +27,6 @@ use crate::{
 const FMODE_WRITE: u32 = 2;
 /// `O_TRUNC` of `asm-generic/fcntl.h`.
 const O_TRUNC: u32 = 0o1000;
-/// `S_IFMT`, `S_IFBLK` and `S_IFCHR` of `linux/stat.h`.
-const TYPE: u16 = 0o170_000;
-const BLOCK: u16 = 0o060_000;
-const CHARACTER: u16 = 0o020_000;
 /// Bits of the minor number in a `dev_t`: `MINORBITS` of `linux/kdev_t.h`.
 const MINOR_BITS: u32 = 20;
 /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
@@ -82,7 +79,7 @@ pub fn file_open(ctx: LsmContext) -> i32 {
     // by ioctl(2) on such a descriptor.
     if file.load::<u32>(&FILE_MODE) & FMODE_WRITE == 0
         && file.load::<u32>(&FILE_FLAGS) & O_TRUNC == 0
-        && inode.load::<u16>(&INODE_MODE) & TYPE != CHARACTER
+        && file_type(inode) != S_IFCHR
     {
         return GO_ON;
     }
@@ -116,7 +113,7 @@ enum Control {
     None,
     /// The kernel, or a whole disk.
     Kernel,
-    /// A device whose driver takes what is written for commands.
+    /// A device whose driver takes commands from whoever has it open.
     Device,
     /// A process of another session, or of none.
     Other,
@@ -126,11 +123,11 @@ enum Control {
 
 #[inline(always)]
 fn control_of(acting: &Acting, inode: Ptr, dentry: Ptr) -> Control {
-    let kind = inode.load::<u16>(&INODE_MODE) & TYPE;
-    if kind == BLOCK {
+    let kind = file_type(inode);
+    if kind == S_IFBLK {
         return Control::Kernel;
     }
-    if kind == CHARACTER {
+    if kind == S_IFCHR {
         return if is_harmless_device(inode.load(&INODE_DEVICE)) {
             Control::None
         } else {

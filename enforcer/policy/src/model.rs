@@ -88,7 +88,7 @@ pub struct Agent {
     pub set_id: Spanned<bool>,
     /// Programs start as set-id programs do, deaf to the loader's variables.
     pub secure_exec: bool,
-    /// Character devices may be opened for writing.
+    /// Character devices beside the harmless ones may be opened.
     pub devices: Spanned<bool>,
     /// Rings of io_uring may be made.
     pub io_uring: Spanned<bool>,
