@@ -6,9 +6,11 @@ use aya::{
     maps::{Array, ArrayOfMaps, HashMap, Map, MapData},
 };
 use enforcer_common::{
-    label::{AgentParams, Session},
+    label::{AgentParams, Label, Session},
     maps::{MAX_AGENTS, MAX_SESSIONS},
 };
+
+use crate::wait::eventually;
 
 /// Where the maps are pinned.
 const PINS: &str = "/sys/fs/bpf/enforcer/maps";
@@ -61,7 +63,8 @@ impl<K: Pod, V: Pod> Drop for Full<K, V> {
     }
 }
 
-/// A session of the table, changed.
+/// A session of the table, changed. Its tasks are counted by its id: none may come or go while that is
+/// another one, so both changes wait until there is but one task.
 pub struct ChangedSession {
     map: Array<MapData, Session>,
     slot: u32,
@@ -72,11 +75,13 @@ impl ChangedSession {
     /// Changes the session with this id (16 hexadecimal digits).
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none, or more than one task stays in it.
     #[must_use]
     pub fn new(id: &str, change: impl FnOnce(&mut Session)) -> Self {
         let mut map = Array::try_from(pinned("SESSIONS")).expect("an array");
-        let (slot, before) = find_session(&map, id);
+        let (slot, _) = find_session(&map, id);
+        wait_for_one_task(slot);
+        let before = map.get(&slot, 0).expect("a slot");
         let mut changed = before;
         change(&mut changed);
         map.set(slot, changed, 0).expect("it is changed");
@@ -86,8 +91,19 @@ impl ChangedSession {
 
 impl Drop for ChangedSession {
     fn drop(&mut self) {
+        wait_for_one_task(self.slot);
         let _ = self.map.set(self.slot, self.before, 0); // the next test finds out
     }
+}
+
+/// A task is gone when the kernel has freed it, some time after its parent waited for it.
+fn wait_for_one_task(slot: u32) {
+    let labels: HashMap<_, u64, Label> = HashMap::try_from(pinned("LABELS")).expect("a hash table");
+    let tasks = || {
+        let labels = labels.iter().map(|entry| entry.expect("a label").1);
+        labels.filter(|label| label.slot == slot).count()
+    };
+    eventually("a session of one task", || tasks() == 1);
 }
 
 fn find_session(map: &Array<MapData, Session>, id: &str) -> (u32, Session) {

@@ -35,7 +35,7 @@ pub fn by_path(path: &str, name: &str, arguments: &[&str]) -> io::Result<Outcome
     let output = Command::new(path)
         .arg0(name)
         .args(arguments)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped()) // empty, and no file that could be denied
         .stderr(Stdio::inherit())
         .output()?;
     Ok(Outcome {
