@@ -64,8 +64,8 @@ impl Guards {
         })
     }
 
-    /// Guards the enforcer's own, as far as it is there: before any policy is in force, and again when
-    /// every folder has been made.
+    /// Guards the enforcer's own, as far as it is there, before any policy is in force. Until then what an
+    /// earlier daemon guarded stays so.
     ///
     /// # Errors
     /// When the kernel does not tell an identity or refuses an entry.

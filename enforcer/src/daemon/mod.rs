@@ -117,8 +117,6 @@ async fn run_until_told(config: DaemonConfig) -> Result<End> {
     let _pins = lock_pins(&config.pin_dir)?;
     let core = start(config, kernel.version().unwrap_or(OLDEST_KERNEL))?;
     let writer = start_pump(&core, stop.clone())?;
-    // Every folder is there now, and nobody can start a session yet.
-    core.policies().guard_own(&core.config)?;
     let service = Arc::new(Control(core.clone()));
     let stopping = core.clone();
     let shutdown = async move {
@@ -178,8 +176,10 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
     store::make_folder(&config.state_dir, 0o700)
         .with_context(|| config.state_dir.display().to_string())?;
     // A folder that is not there cannot be guarded, and a session of root's could make it.
-    if let Err(error) = store::make_folder(&config.config_dir, 0o755) {
-        tracing::warn!(%error, "{} is not guarded: it is not there", config.config_dir.display());
+    for (folder, mode) in [(&config.config_dir, 0o755), (&config.log_dir, 0o700)] {
+        if let Err(error) = store::make_folder(folder, mode) {
+            tracing::warn!(%error, "{} is not guarded: it is not there", folder.display());
+        }
     }
     let (pins, opened) = Pins::open(&config.pin_dir, kernel)?;
     tracing::info!(
@@ -225,7 +225,6 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
 
 fn begin(core: &Core) -> Result<()> {
     let mut policies = core.policies();
-    // What an earlier daemon guarded stays so while this one starts; its folders are mostly there.
     policies
         .guard_own(&core.config)
         .context("the enforcer's own files")?;
