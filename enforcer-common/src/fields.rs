@@ -88,6 +88,7 @@ pub const FIELDS: &[Field] = &[
     field("MSG_CONTROL", &["msghdr.msg_control"]),
     field("MSG_CONTROLLEN", &["msghdr.msg_controllen"]),
     field("UNIX_ADDRESS", &["unix_sock.addr"]),
+    field("UNIX_PEER", &["unix_sock.peer"]),
     field("UNIX_DENTRY", &["unix_sock.path.dentry"]),
     field("UNIX_ADDRESS_LEN", &["unix_address.len"]),
     field("UNIX_ADDRESS_NAME", &["unix_address.name"]),

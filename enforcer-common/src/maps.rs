@@ -1,20 +1,5 @@
-//! Every map: its name, its capacity, and what happens when it is full or an entry is missing.
-//!
-//! | map | written by | full | entry missing |
-//! |---|---|---|---|
-//! | `LABELS` | kernel programs | fork denied, `label-table-full`; enrolment denied, counted | the task is outside any session: not touched |
-//! | `SESSIONS` | daemon (`tasks`: kernel) | the daemon refuses a new session | denied, `session-unknown` |
-//! | `PENDING` | daemon | the daemon refuses a new session | the process is not enrolled |
-//! | `POLICY` | daemon | cannot be: one entry | denied, `table-missing` |
-//! | `ADDRESSES`, `PORTS`, `EXECUTABLES`, `UNIX_PEERS` | daemon | the policy is refused before anything is applied | no table: denied, `table-missing`; no entry: denied, `not-listed` |
-//! | `DENIALS`, `EVENTS` | kernel programs | counted; where the agent says so, denied and counted (`audit-denied`) | - |
-//! | `COUNTERS` | kernel programs | cannot be: an array | cannot be |
-//! | `SPARES` | daemon; taken by kernel programs | the daemon keeps fewer | the exec that was to be enrolled is denied, counted (`enrolments-denied`) |
-//! | `NOBODY` | nobody | cannot be: one entry | cannot be |
-//! | `SLICES`, `SLICE_LEVELS`, `ENTRIES` | daemon | the policy is refused before anything is applied | the process is not enrolled |
-//! | `LIBRARIES` | daemon | the library is left out: denied, `not-listed`; the log says which | denied, `not-listed` |
-//! | `GUARDED` | daemon | the policy is refused before anything is applied | the file is nobody's: a session may change it |
-//! | `LEARN` | daemon, kernel programs | the daemon cannot learn a file: the policy is refused | the daemon's call was not its own: ignored |
+//! The capacity of every map. What a map holds, who writes it, and what is decided when it is full or an
+//! entry is missing stands in `docs/failure-verdicts.md`, which a test holds to these numbers.
 
 /// Tasks that can be inside sessions at once.
 pub const MAX_LABELS: u32 = 65_536;
@@ -55,6 +40,9 @@ pub const GUARDED_LISTED: u32 = 3;
 /// Value in `GUARDED`: a folder of which everything below is trusted as code. No session changes
 /// anything below it.
 pub const GUARDED_TREE: u32 = 4;
+/// Value in `GUARDED`: where the journal takes the output of what systemd starts. As `GUARDED_LISTED`, and
+/// a session may write on a connection to it that was made outside.
+pub const GUARDED_JOURNAL: u32 = 5;
 /// Files that the daemon can be learning at once.
 pub const MAX_LEARN: u32 = 64;
 /// Bytes of the ring for denials.

@@ -114,4 +114,6 @@ reasons! {
     IoUringNotAllowed = 26, "io-uring-not-allowed";
     /// A user namespace or a mount; the agent has no `namespaces = true`.
     NamespaceNotAllowed = 27, "namespace-not-allowed";
+    /// No rule lists the object, and it is the session's own.
+    SameSession = 28, "same-session";
 }

@@ -34,6 +34,12 @@ impl Finding {
         }
     }
 
+    /// Whether it allows.
+    #[inline(always)]
+    pub const fn allows(self) -> bool {
+        matches!(self.reason, Reason::RuleAllows | Reason::SameSession)
+    }
+
     #[inline(always)]
     const fn pack(self) -> u64 {
         ((self.cell as u64) << 8) | self.reason as u64
@@ -268,9 +274,18 @@ fn look_up(tables: u32, conditions: u64, address: &Address, protocol: u8, port: 
     }
 }
 
-/// Judges a unix peer.
+/// Judges a unix peer. What no rule lists and is the session's own (`owner`) is its own business.
 #[inline(always)]
-pub fn unix_peer(acting: &Acting, peer: &UnixKey) -> Finding {
+pub fn unix_peer(acting: &Acting, owner: u64, peer: &UnixKey) -> Finding {
+    let found = listed_peer(acting, peer);
+    if found.reason as u8 == Reason::NotListed as u8 && owner == acting.session {
+        return Finding::of(Reason::SameSession);
+    }
+    found
+}
+
+#[inline(always)]
+fn listed_peer(acting: &Acting, peer: &UnixKey) -> Finding {
     if let Some(fault) = acting.fault {
         return Finding::of(fault);
     }
@@ -303,10 +318,12 @@ pub fn other_task(acting: &Acting, task: u64) -> Finding {
 /// The verdict that a finding means for this agent's mode.
 #[inline(always)]
 pub fn verdict(acting: &Acting, finding: Finding) -> Verdict {
-    match finding.reason {
-        Reason::RuleAllows => Verdict::Allow,
-        _ if acting.enforces() => Verdict::Deny,
-        _ => Verdict::WouldDeny,
+    if finding.allows() {
+        Verdict::Allow
+    } else if acting.enforces() {
+        Verdict::Deny
+    } else {
+        Verdict::WouldDeny
     }
 }
 

@@ -8,17 +8,19 @@ use core::{ffi::c_void, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     EbpfContext as _, Global,
-    bindings::{path, task_struct},
+    bindings::{BPF_SK_STORAGE_GET_F_CREATE, path, task_struct},
     helpers::{
         bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_probe_read_kernel,
         generated::{
             bpf_d_path, bpf_get_func_arg, bpf_probe_read_kernel as probe_read_kernel,
-            bpf_probe_read_kernel_str, bpf_sock_from_file,
+            bpf_probe_read_kernel_str, bpf_sk_storage_get, bpf_sock_from_file,
         },
     },
     programs::LsmContext,
 };
 use enforcer_common::object::{FileId, FileStamp};
+
+use crate::maps::OWN_SOCKETS;
 
 macro_rules! offsets {
     ($($name:ident)*) => {$(
@@ -35,7 +37,7 @@ offsets! {
     SUPER_DEVICE SUPER_MAGIC DENTRY_FLAGS DENTRY_INODE DENTRY_PARENT DENTRY_NAME VMA_FLAGS
     SOCKET_SK SK_FAMILY SK_DADDR SK_RCV_SADDR SK_NUM SK_DPORT SK_V6_DADDR SK_V6_RCV_SADDR SK_PROTOCOL SK_TYPE
     MSG_NAME MSG_NAMELEN MSG_FLAGS MSG_CONTROL MSG_CONTROLLEN
-    UNIX_ADDRESS UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
+    UNIX_ADDRESS UNIX_PEER UNIX_DENTRY UNIX_ADDRESS_LEN UNIX_ADDRESS_NAME
     TASK_CGROUPS TASK_MM MM_EXE_FILE CSET_CGROUP CGROUP_LEVEL CGROUP_ANCESTORS CGROUP_NODE NODE_NAME
     USER_NAMESPACE_LEVEL QSTR_NAME PROC_INODE PROC_PID PID_TASKS TASK_PID_LINKS
     TASK_TGID TASK_REAL_PARENT TASK_CRED TASK_LEADER TASK_START
@@ -247,6 +249,38 @@ pub fn socket_of(file: Ptr) -> Option<Ptr> {
     let socket = unsafe { bpf_sock_from_file(file.raw()) };
     let socket = Ptr(socket.cast::<c_void>().cast_const());
     (!socket.is_null()).then_some(socket)
+}
+
+/// Notes that a unix socket is a session's own. Without memory for the note it is nobody's.
+#[inline(always)]
+pub fn note_own(sk: Ptr, session: u64) {
+    // SAFETY: the kernel gives a value of the map's own type, or nothing.
+    unsafe {
+        let value = bpf_sk_storage_get(
+            own_sockets(),
+            sk.raw(),
+            (&raw const session).cast_mut().cast(),
+            BPF_SK_STORAGE_GET_F_CREATE.into(),
+        )
+        .cast::<u64>();
+        if !value.is_null() {
+            *value = session; // a binding before may have failed
+        }
+    }
+}
+
+/// The session whose own a unix socket is, or 0.
+#[inline(always)]
+pub fn owner_of(sk: Ptr) -> u64 {
+    // SAFETY: as in `note_own`.
+    unsafe {
+        let value = bpf_sk_storage_get(own_sockets(), sk.raw(), ptr::null_mut(), 0).cast::<u64>();
+        if value.is_null() { 0 } else { *value }
+    }
+}
+
+fn own_sockets() -> *mut c_void {
+    (&raw const OWN_SOCKETS).cast_mut().cast()
 }
 
 /// Writes the resolved path of `file` into `buffer`; gives its length with the NUL, or `None` when

@@ -1,7 +1,7 @@
-//! The maps. Capacities and what is decided when one is full or lacks an entry: `enforcer_common::maps`.
+//! The maps. What is decided when one is full or lacks an entry: `docs/failure-verdicts.md`.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Queue, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, Queue, RingBuf, SkStorage},
     macros::btf_map,
 };
 use enforcer_common::{
@@ -79,6 +79,11 @@ pub static UNIX_PEERS: ArrayOfMaps<
     HashMap<UnixKey, [u64; words::<Permit>()], { MAX_UNIX_PEERS as usize }>,
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
+
+/// Session of each unix socket that is its own business: one that it bound, both ends of a connection
+/// that it made to such a one, and the end of whoever else came to it. It lasts as long as the socket.
+#[btf_map]
+pub static OWN_SOCKETS: SkStorage<u64> = SkStorage::new();
 
 /// Sessions that are kept for the next enrolment by slice or entry.
 #[btf_map]

@@ -145,6 +145,7 @@ fn every_map_stands_with_its_capacity() {
         ("LABELS", maps::MAX_LABELS),
         ("SESSIONS", maps::MAX_SESSIONS),
         ("PENDING", maps::MAX_PENDING),
+        ("OWN_SOCKETS", 0),
         ("SPARES", maps::MAX_SPARES),
         ("NOBODY", 1),
         ("SLICES", maps::MAX_ENROLLING),

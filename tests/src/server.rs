@@ -192,6 +192,12 @@ impl UnixServer {
         }
     }
 
+    /// The socket itself.
+    #[must_use]
+    pub const fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
     /// Connections that arrived since the last time it was asked. It must have its name still.
     ///
     /// # Panics

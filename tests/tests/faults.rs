@@ -367,3 +367,37 @@ fn broken_state_is_named_and_nothing_is_opened() {
     let _daemon = Daemon::start();
     worker.is_held();
 }
+
+#[test]
+fn a_policy_that_is_not_good_at_one_start_denies_everything_and_is_tried_again_at_the_next() {
+    let daemon = Daemon::start();
+    let door = TcpServer::on(LOOPBACK);
+    let folder = place::directory("not-good");
+    let (tool, away) = (folder.join("tool"), folder.join("away"));
+    place::copy("/usr/bin/true", &tool);
+    let agent = Policy::new("not-good")
+        .exec("tool", &[place::text(&tool)])
+        .connect("door", &[&door.destination()])
+        .apply();
+    let mut live = agent.live();
+    let attempt = format!("connect tcp {}", door.address);
+    assert_eq!(live.ask(&attempt).errno, 0);
+    daemon.kill();
+    fs::rename(&tool, &away).expect("it is moved");
+    let daemon = Daemon::start();
+    assert!(live.ask(&attempt).denied());
+    assert_eq!(door.arrived(), 1);
+    let rejected = || {
+        record::show(&[]).iter().any(|record| {
+            record.kind() == "policy-rejected" && record.to_string().contains(&agent.name)
+        })
+    };
+    await_true("a record of it", rejected);
+    // Another policy comes into force meanwhile, and the one that is not good is not lost by that.
+    let _other = Policy::new("other").apply();
+    daemon.kill();
+    fs::rename(&away, &tool).expect("it is moved");
+    let _daemon = Daemon::start();
+    assert_eq!(live.ask(&attempt).errno, 0);
+    assert_eq!(door.arrived(), 1);
+}

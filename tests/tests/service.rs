@@ -5,9 +5,10 @@ use std::process::Command;
 
 use enforcer_tests::{
     Answer, Policy, TcpServer,
-    cli::{must, probe, told, unique},
+    cli::{enforcer, must, probe, told, unique},
     place,
     server::LOOPBACK,
+    wait::eventually,
 };
 
 fn systemctl(arguments: &[&str]) -> String {
@@ -25,6 +26,62 @@ fn the_packaged_unit_enforces_and_goes_on_after_a_restart() {
     systemctl(&["restart", "enforcer"]);
     assert_eq!(systemctl(&["is-active", "enforcer"]), "active");
     assert!(must(["doctor"]).trim_end().ends_with("enforcing"));
+}
+
+#[test]
+fn a_session_is_held_while_the_packaged_daemon_is_killed_and_restarted() {
+    let [open, closed] = [TcpServer::on(LOOPBACK), TcpServer::on(LOOPBACK)];
+    let mut live = Policy::new("packaged")
+        .connect("open", &[&open.destination()])
+        .apply()
+        .live();
+    let session = live.session();
+    let mut is_held = || {
+        let open_to = live.ask(&format!("connect tcp {}", open.address));
+        assert_eq!(open_to.errno, 0, "{open_to:?}");
+        let closed_to = live.ask(&format!("connect tcp {}", closed.address));
+        assert!(closed_to.denied(), "{closed_to:?}");
+        assert_eq!((open.arrived(), closed.arrived()), (1, 0));
+    };
+    let pid = || systemctl(&["show", "--property", "MainPID", "--value", "enforcer"]);
+    is_held();
+    for way in [
+        &["kill", "--signal", "KILL", "enforcer"][..],
+        &["restart", "enforcer"],
+    ] {
+        let before = pid();
+        systemctl(way);
+        is_held();
+        eventually("another daemon", || {
+            pid() != before && enforcer(["doctor"]).status.success()
+        });
+        is_held();
+        assert!(must(["session", "list"]).contains(&session), "{way:?}");
+    }
+    live.end();
+}
+
+#[test]
+fn what_a_unit_in_an_agents_slice_prints_reaches_the_journal() {
+    let [slice, unit] = ["slice", "service"].map(|kind| {
+        let name = unique("printing").replace('-', "x");
+        format!("{name}.{kind}")
+    });
+    let _agent = Policy::new("printing")
+        .agent(&format!("[agent.enrol]\nslice = \"{slice}\""))
+        .apply();
+    let started = Command::new("/usr/bin/systemd-run")
+        .args(["--quiet", "--wait", "--slice", &slice, "--unit", &unit])
+        .args([place::text(&probe()), "pid"])
+        .status();
+    assert!(started.expect("systemd-run starts").success());
+    eventually("its line in the journal", || {
+        let journal = Command::new("/usr/bin/journalctl")
+            .args(["--unit", &unit, "--output", "cat", "--no-pager"])
+            .output()
+            .expect("journalctl starts");
+        String::from_utf8_lossy(&journal.stdout).contains("\"attempt\":\"pid\"")
+    });
 }
 
 #[test]

@@ -3,12 +3,16 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    io::Read,
+    os::{
+        fd::AsRawFd,
+        unix::{fs::symlink, net::UnixStream},
+    },
     path::{Path, PathBuf},
 };
 
 use enforcer_tests::{
-    Agent, Policy, Run, UnixDatagramServer, UnixServer,
+    Agent, Live, Policy, Run, UnixDatagramServer, UnixServer,
     cli::{self, unique},
     place,
     record::{self, lines},
@@ -89,7 +93,7 @@ fn sequenced_packets_reach_a_listed_socket_and_no_other() {
         let kind = SockType::SeqPacket;
         let server = socket(AddressFamily::Unix, kind, SockFlag::SOCK_NONBLOCK, None).unwrap();
         let address = UnixAddr::new(Path::new(name)).unwrap();
-        bind(std::os::fd::AsRawFd::as_raw_fd(&server), &address).unwrap();
+        bind(server.as_raw_fd(), &address).unwrap();
         listen(&server, Backlog::new(8).unwrap()).unwrap();
         server
     });
@@ -97,8 +101,7 @@ fn sequenced_packets_reach_a_listed_socket_and_no_other() {
     let attempts = [&listed, &other].map(|name| format!("unix seqpacket {name}"));
     let (_, denied) = denied(&agent, &attempts);
     assert_eq!(denied, [false, true]);
-    let arrived = servers
-        .map(|server| nix::sys::socket::accept(std::os::fd::AsRawFd::as_raw_fd(&server)).is_ok());
+    let arrived = servers.map(|server| nix::sys::socket::accept(server.as_raw_fd()).is_ok());
     assert_eq!(arrived, [true, false]);
 }
 
@@ -193,6 +196,146 @@ fn a_pair_of_sockets_works_in_a_session() {
     }
     assert!(told(&run).is_empty());
 }
+
+/// A session serves at this name; says whether it, a child of it and another session of the same agent are
+/// denied to reach it, how often it was reached, and the records of both sessions.
+fn served(policy: &Policy, kind: &str, name: &str) -> ([bool; 3], String, [Vec<String>; 2]) {
+    let agent = policy.apply();
+    let (mut own, mut other) = (agent.live(), agent.live());
+    assert_eq!(own.ask(&format!("unix-serve s {kind} {name}")).errno, 0);
+    let reach = match kind {
+        "dgram" => format!("unix-sendto {name}"),
+        _ => format!("unix {kind} {name}"),
+    };
+    let denied = [
+        own.ask(&reach).denied(),
+        own.ask(&format!("fork {reach}")).denied(),
+        other.ask(&reach).denied(),
+    ];
+    let arrived = own.ask("unix-arrived s").output;
+    let told = [own, other].map(|live| {
+        let mut records = live.records();
+        records.retain(|record| record.kind() == "unix");
+        lines(&records)
+    });
+    (denied, arrived, told)
+}
+
+#[test]
+fn a_session_reaches_the_sockets_that_it_bound_itself_and_no_other_session_does() {
+    for kind in ["stream", "dgram", "seqpacket"] {
+        for place in ["disk", "abstract"] {
+            let [name, _] = names(place);
+            let policy = Policy::new("own-socket");
+            let (denied, arrived, told) = served(&policy, kind, &name);
+            assert_eq!(denied, [false, false, true], "{kind} {place}");
+            assert_eq!(arrived, "2", "{kind} {place}");
+            let [own, other] = told;
+            let allowed = format!("unix {name} allow same-session");
+            assert_eq!(own, [allowed.as_str(); 2]);
+            assert_eq!(other, [format!("unix {name} deny not-listed")]);
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_denies_holds_for_the_sessions_own_sockets_too() {
+    let [name, _] = names("abstract");
+    let policy = Policy::new("own-denied").deny_unix("never", &[&name]);
+    let (denied, arrived, [own, _]) = served(&policy, "stream", &name);
+    assert_eq!((denied, arrived.as_str()), ([true; 3], "0"));
+    let refused = format!("unix {name} deny rule-denies never");
+    assert_eq!(own, [refused.as_str(); 2]);
+}
+
+#[test]
+fn a_socket_that_was_bound_outside_does_not_become_the_sessions_own() {
+    let [theirs, mine] = names("disk");
+    let server = UnixServer::at(&theirs);
+    let agent = Policy::new("bound-outside").apply();
+    let mut live = Live::inheriting(&agent.name, server.listener());
+    let adopted = live.ask(&format!("adopt s {}", server.listener().as_raw_fd()));
+    assert_eq!(adopted.errno, 0);
+    assert_ne!(live.ask(&format!("unix-bind s {mine}")).errno, 0);
+    assert!(live.ask(&format!("unix stream {theirs}")).denied());
+    assert_eq!(server.arrived(), 0);
+}
+
+/// Whether a session that inherits a connection to this server is denied to send and to write on it, and
+/// what the server was told.
+fn speak_inherited(agent: &Agent, server: &UnixServer) -> ([bool; 2], Vec<u8>) {
+    let outside = UnixStream::connect_addr(&server.listener().local_addr().unwrap()).unwrap();
+    let (mut arrived, _) = server.listener().accept().unwrap();
+    let mut live = Live::inheriting(&agent.name, &outside);
+    assert_eq!(
+        live.ask(&format!("adopt s {}", outside.as_raw_fd())).errno,
+        0
+    );
+    let denied = ["send s", "write s"].map(|way| live.ask(way).denied());
+    live.end();
+    drop(outside);
+    let mut told = Vec::new();
+    arrived.read_to_end(&mut told).unwrap();
+    (denied, told)
+}
+
+#[test]
+fn an_inherited_connection_is_written_to_only_where_the_policy_leads() {
+    for kind in ["disk", "abstract"] {
+        let [listed, other] = names(kind).map(|name| UnixServer::at(&name));
+        let agent = Policy::new("inherited")
+            .unix("bus", &[&listed.name])
+            .apply();
+        let (denied, told) = speak_inherited(&agent, &listed);
+        assert_eq!(denied, [false, false], "{kind}");
+        assert!(!told.is_empty(), "{kind}");
+        let (denied, told) = speak_inherited(&agent, &other);
+        assert_eq!(denied, [true, true], "{kind}");
+        assert_eq!(told, b"", "{kind}");
+    }
+}
+
+#[test]
+fn a_connection_is_held_to_the_policy_in_force_and_not_to_that_which_it_was_made_under() {
+    let [listed, _] = names("abstract").map(|name| UnixServer::at(&name));
+    let policy = Policy::new("revoked").unix("bus", &[&listed.name]);
+    let mut live = policy.apply().live();
+    assert_eq!(live.ask(&format!("unix-keep s {}", listed.name)).errno, 0);
+    assert_eq!(live.ask("send s").errno, 0);
+    let (mut arrived, _) = listed.listener().accept().unwrap();
+    let _without = policy.replaced_by(Policy::new("revoked")).apply();
+    assert!(live.ask("send s").denied());
+    live.end();
+    let mut told = Vec::new();
+    arrived.read_to_end(&mut told).unwrap();
+    assert_eq!(told, b"from the probe");
+}
+
+#[test]
+fn a_session_answers_whoever_came_to_it() {
+    let [name, _] = names("disk");
+    let agent = Policy::new("answers").apply();
+    let mut live = agent.live();
+    assert_eq!(live.ask(&format!("unix-serve s stream {name}")).errno, 0);
+    // From outside, and with a name of its own, which no rule lists.
+    let caller = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", ASK, &name])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    enforcer_tests::wait::eventually("the answer", || live.ask("unix-answer s").errno == 0);
+    let heard = caller.wait_with_output().expect("it ends").stdout;
+    assert_eq!(String::from_utf8_lossy(&heard).trim(), "from the probe");
+}
+
+/// Connects from a name of its own and prints what it is told.
+const ASK: &str = "
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1] + '.caller')
+s.connect(sys.argv[1])
+print(s.recv(99).decode())
+";
 
 #[test]
 fn in_monitor_mode_everything_arrives_and_the_record_says_what_would_be_denied() {

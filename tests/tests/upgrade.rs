@@ -156,6 +156,33 @@ fn what_others_could_have_changed_stays_denied_until_the_policy_is_applied_again
 }
 
 #[test]
+fn what_is_denied_and_comes_later_into_a_listed_folder_is_denied() {
+    let folder = place::directory("later");
+    place::mode(&folder, 0o755);
+    let (good, evil) = (folder.join("good"), folder.join("evil"));
+    let policy = Policy::new("later")
+        .exec("folder", &[&format!("{}/", place::text(&folder))])
+        .deny_exec("never", &[place::text(&evil)])
+        .rules("optional = true");
+    let agent = policy.apply();
+    let mark = place::directory("later-mark").join("mark");
+    for round in 0..2 {
+        // An administrator takes both away and puts them there anew.
+        for file in [&evil, &good] {
+            let _ = fs::remove_file(file);
+            place::copy("/usr/bin/touch", file);
+        }
+        eventually("the new file", || runs(&agent, place::text(&good), &mark));
+        let run = agent.probe(&[format!("exec {} {}", evil.display(), mark.display())]);
+        assert!(run.answers[0].denied(), "{round}: {:?}", run.answers);
+        let records = run.records();
+        let mut denied = records.iter().filter(|record| record.verdict() == "deny");
+        let reason = denied.next().map(|record| record.reason().to_owned());
+        assert_eq!(reason.as_deref(), Some("rule-denies"), "{round}");
+    }
+}
+
+#[test]
 fn a_listed_socket_that_is_made_anew_is_reached_again() {
     let path = place::directory("socket").join("socket");
     let name = place::text(&path).to_owned();

@@ -35,6 +35,26 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// A misspelt suite must not pass for one that has nothing to say.
+    fn refuse_unknown(&self) -> Result<()> {
+        let folder = workspace::root().join("tests/tests");
+        let mut known: Vec<String> = fs::read_dir(folder)?
+            .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
+            .collect();
+        known.extend(HOST.iter().map(|suite| suite.name.to_owned()));
+        known.extend(BOOTS.iter().map(|boot| boot.name.to_owned()));
+        known.push(DEMO.to_owned());
+        known.sort_unstable();
+        for suite in &self.suites {
+            ensure!(
+                known.contains(suite),
+                "no suite is called {suite}; there are {}",
+                known.join(", ")
+            );
+        }
+        Ok(())
+    }
+
     fn wants(&self, name: &str) -> bool {
         self.suites.is_empty() || self.suites.iter().any(|suite| suite == name)
     }
@@ -56,11 +76,15 @@ pub struct Report {
 
 /// Runs the suites that are asked for; fails when a test does.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    arguments.refuse_unknown()?;
     let enforcer = build::product(false)?;
     fs::create_dir_all(logs())?;
     let mut reports = Vec::new();
     for suite in HOST.iter().filter(|suite| arguments.wants(suite.name)) {
-        reports.push(told(run_on_host(suite, arguments.long)?)?);
+        let report = run_on_host(suite, arguments.long);
+        reports.push(told(
+            report.or_else(|error| broken(suite.name, "host", &error))?,
+        )?);
     }
     let programs = if wants_guest(arguments) {
         Some(Programs::build()?)
@@ -72,13 +96,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     // What a reader sees first, as it is when all the rest has been tested.
     if wants_demo(arguments) {
-        reports.push(told(demo::suite(&enforcer)?)?);
+        let report = demo::suite(&enforcer);
+        reports.push(told(
+            report.or_else(|error| broken(DEMO, &demo::KERNEL.to_string(), &error))?,
+        )?);
     }
-    ensure!(
-        !reports.is_empty(),
-        "no suite is called {}",
-        arguments.suites.join(" or ")
-    );
     Ok(summary(&reports))
 }
 
@@ -106,6 +128,19 @@ fn run_in_guests(
     })
 }
 
+/// The report of a suite that could not be run: a failure like any other, after which the rest is run.
+fn broken(suite: &str, place: &str, error: &anyhow::Error) -> Result<Report> {
+    let log = logs().join(format!("{suite}-{place}.log"));
+    fs::write(&log, format!("it could not be run: {error:#}\n"))?;
+    Ok(Report {
+        suite: suite.to_owned(),
+        place: place.to_owned(),
+        tally: Tally::of_check(false),
+        seconds: 0,
+        log,
+    })
+}
+
 /// Every boot that is wanted, one after the other, on one kernel.
 fn run_lane(
     arguments: &Arguments,
@@ -119,7 +154,12 @@ fn run_lane(
         if names.is_empty() {
             continue;
         }
-        for report in test_guest::run(boot, kernel, enforcer, programs, &names, arguments.long)? {
+        let ran = test_guest::run(boot, kernel, enforcer, programs, &names, arguments.long);
+        let ran = match ran {
+            Ok(reports) => reports,
+            Err(error) => vec![broken(boot.name, &kernel.to_string(), &error)?],
+        };
+        for report in ran {
             reports.push(told(report)?);
         }
     }

@@ -11,20 +11,20 @@ use enforcer_common::{
     verdict::Reason,
 };
 
-use super::control;
+use super::{control, unix};
 use crate::{
     address::{AF_INET, AF_INET6, AF_UNIX, Destination, Named, Use, named},
     decide::{self, Finding},
     emit::{GO_ON, conclude, conclude_other},
     kernel::{
         MSG_FLAGS, MSG_NAME, MSG_NAMELEN, Ptr, SK_DADDR, SK_DPORT, SK_FAMILY, SK_NUM, SK_PROTOCOL,
-        SK_RCV_SADDR, SK_TYPE, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK,
+        SK_RCV_SADDR, SK_TYPE, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK, UNIX_ADDRESS, note_own,
     },
     label::Acting,
 };
 
 const SOCK_STREAM: u32 = 1;
-const SOCK_DGRAM: u32 = 2;
+pub const SOCK_DGRAM: u32 = 2;
 const SOCK_RAW: u32 = 3;
 const SOCK_SEQPACKET: u32 = 5;
 const MSG_FASTOPEN: u32 = 0x2000_0000;
@@ -158,7 +158,7 @@ pub fn socket_sendmsg(ctx: LsmContext) -> i32 {
     }
     let family: u16 = sk.load(&SK_FAMILY);
     if family == AF_UNIX {
-        return GO_ON;
+        return unix::judge_written(&acting, sk);
     }
     if !is_judged(sk, family) {
         return unjudged(&acting, Kind::Send, sk, family);
@@ -199,6 +199,10 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
     }
     let family: u16 = sk.load(&SK_FAMILY);
     if family == AF_UNIX {
+        // A socket is bound once: one that was bound outside stays what it was.
+        if sk.read::<u64>(&UNIX_ADDRESS) == Some(0) {
+            note_own(sk, acting.session);
+        }
         return GO_ON;
     }
     if !is_judged(sk, family) {
@@ -333,7 +337,7 @@ pub fn judge_written(acting: &Acting, socket: Ptr) -> i32 {
     }
     let family: u16 = sk.load(&SK_FAMILY);
     if family == AF_UNIX {
-        return GO_ON; // judged when it connects
+        return unix::judge_written(acting, sk);
     }
     if is_judged(sk, family) {
         judge_peer(acting, sk, family)

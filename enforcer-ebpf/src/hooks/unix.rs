@@ -4,16 +4,18 @@
 use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{Kind, Unix},
+    maps::GUARDED_JOURNAL,
     object::{FileId, UNIX_ABSTRACT, UNIX_NAME_LEN, UNIX_PATH, UNIX_UNNAMED, UnixKey},
     verdict::Reason,
 };
 
+use super::socket::SOCK_DGRAM;
 use crate::{
-    decide::{self, Finding},
+    decide::{self, Finding, guarded_as},
     emit::{GO_ON, conclude},
     kernel::{
-        DENTRY_INODE, Ptr, SOCKET_SK, UNIX_ADDRESS, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME,
-        UNIX_DENTRY, read_file_id,
+        DENTRY_INODE, Ptr, SK_TYPE, SOCKET_SK, UNIX_ADDRESS, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME,
+        UNIX_DENTRY, UNIX_PEER, note_own, owner_of, read_file_id,
     },
     label::Acting,
 };
@@ -21,26 +23,68 @@ use crate::{
 /// `offsetof(struct sockaddr_un, sun_path)`.
 const FAMILY_LEN: u32 = 2;
 
-/// `unix_stream_connect(sock, other, newsk)`: streams and sequenced packets.
+/// `unix_stream_connect(sock, other, newsk)`: streams and sequenced packets. `newsk` is what the other
+/// side will accept.
 #[lsm(hook = "unix_stream_connect")]
 pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
-    match Acting::current_or_seeded() {
-        Some(acting) => judge(&acting, Ptr::new(ctx.arg(1))),
-        None => GO_ON,
+    let other = Ptr::new(ctx.arg(1));
+    let owner = owner_of(other);
+    if let Some(acting) = Acting::current_or_seeded() {
+        let answer = judge(&acting, other, owner, Way::Named);
+        if answer != GO_ON {
+            return answer;
+        }
+        if owner == acting.session {
+            note_own(Ptr::new(ctx.arg(0)), owner);
+        }
     }
+    if owner != 0 {
+        note_own(Ptr::new(ctx.arg(2)), owner);
+    }
+    GO_ON
 }
 
 /// `unix_may_send(sock, other)`: datagrams, on connecting and on each message.
 #[lsm(hook = "unix_may_send")]
 pub fn unix_may_send(ctx: LsmContext) -> i32 {
     match Acting::current_or_seeded() {
-        Some(acting) => judge(&acting, Ptr::new(ctx.arg(1)).follow(&SOCKET_SK)),
+        Some(acting) => {
+            let other = Ptr::new(ctx.arg(1)).follow(&SOCKET_SK);
+            let owner = if other.is_null() { 0 } else { owner_of(other) };
+            judge(&acting, other, owner, Way::Named)
+        }
         None => GO_ON,
     }
 }
 
+/// Judges what is written on a connection. It may have been made outside the session, and a policy may
+/// change under it.
 #[inline(always)]
-fn judge(acting: &Acting, other: Ptr) -> i32 {
+pub fn judge_written(acting: &Acting, sk: Ptr) -> i32 {
+    let kind: u16 = sk.load(&SK_TYPE);
+    if kind == SOCK_DGRAM as u16 {
+        return GO_ON; // `unix_may_send` is asked about each message
+    }
+    let peer = sk.read(&UNIX_PEER).map(Ptr::new);
+    match peer {
+        Some(peer) if peer.is_null() => GO_ON, // the kernel itself refuses the message
+        Some(peer) => judge(acting, peer, owner_of(sk), Way::Written),
+        None => judge(acting, Ptr::new(core::ptr::null()), 0, Way::Written),
+    }
+}
+
+/// How a peer is reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By its name.
+    Named,
+    /// On a connection, which was reported when it was made.
+    Written,
+}
+
+/// `owner` is the session whose own the peer is.
+#[inline(always)]
+fn judge(acting: &Acting, other: Ptr, owner: u64, way: Way) -> i32 {
     let mut peer = UnixKey {
         kind: UNIX_UNNAMED,
         name_len: 0,
@@ -55,12 +99,15 @@ fn judge(acting: &Acting, other: Ptr) -> i32 {
     let finding = match identify(other, &mut peer) {
         // Only the other end of a pair has no name, and only who holds a pair can reach it.
         Some(()) if peer.kind == UNIX_UNNAMED => return GO_ON,
-        Some(()) => decide::unix_peer(acting, &peer),
+        Some(()) => decide::unix_peer(acting, owner, &peer),
         None => {
             peer.kind = 0; // nothing of it is known
             Finding::of(acting.fault.unwrap_or(Reason::ReadFailed))
         }
     };
+    if way == Way::Written && (finding.allows() || is_output(finding, &peer)) {
+        return GO_ON;
+    }
     conclude(acting, Kind::Unix, finding, |event: *mut Unix| {
         // SAFETY: the reservation is as large as the type.
         unsafe { (*event).peer = peer };
@@ -68,6 +115,15 @@ fn judge(acting: &Acting, other: Ptr) -> i32 {
             add_path(event, other);
         }
     })
+}
+
+/// Whether a connection that no rule lists goes to the journal: what systemd starts has one for its
+/// output.
+#[inline(always)]
+fn is_output(finding: Finding, peer: &UnixKey) -> bool {
+    finding.reason as u8 == Reason::NotListed as u8
+        && peer.kind == UNIX_PATH
+        && guarded_as(&peer.file) == GUARDED_JOURNAL
 }
 
 /// Finds out what `other` (a `struct unix_sock`, which begins with its `struct sock`) is bound to.

@@ -30,7 +30,6 @@ pub fn check(parsed: &Parsed, facts: &dyn Facts) -> Checked {
     let policy = &parsed.policy;
     let mut resolved = resolve(policy, facts);
     let mut found = std::mem::take(&mut resolved.faults);
-    found.extend(parsed.warnings.list.iter().cloned());
     lint(policy, facts, &resolved, &mut found);
     if let Err(limit) = compile::tables(policy, &resolved) {
         found.push(*limit);

@@ -76,7 +76,7 @@ impl Table {
                 rules nothing listens."
             }
             Self::Unix => {
-                "Which unix sockets may be reached. What no rule lists is denied (`not-listed`)."
+                "Which unix sockets may be reached. What no rule lists is denied (`not-listed`), but for those that the session bound itself (`same-session`): tools like tmux and ssh talk to helpers of their own."
             }
             Self::Example => {
                 "A request and the verdict it must get. `enforcer policy test` runs them, \

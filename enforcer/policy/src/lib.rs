@@ -55,7 +55,5 @@ pub use parse::{MAX_FILES, parse};
 pub use plan::{Change, Sign, plan};
 pub use reference::reference;
 pub use request::{Request, Subject};
-pub use source::{
-    Bundle, Includes, MAX_SOURCE_BYTES, NoIncludes, Parsed, Source, Sources, Span, Spanned,
-};
+pub use source::{Includes, MAX_SOURCE_BYTES, NoIncludes, Parsed, Source, Sources, Span, Spanned};
 pub use tables::{Cells, Decision, MAX_CELL_ENTRIES, Tables};

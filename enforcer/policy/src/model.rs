@@ -1,6 +1,6 @@
 //! What a policy says, with the place where it says it.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use enforcer_common::{
     label::{
@@ -62,6 +62,29 @@ impl Policy {
         paths.sort_unstable();
         paths.dedup();
         paths
+    }
+
+    /// Those of [`Policy::paths`] that can only take something away: whatever they lead to, nothing is
+    /// allowed by it.
+    #[must_use]
+    pub fn denied_paths(&self) -> BTreeSet<&str> {
+        let exec = |effect: Effect| {
+            let rules = self.exec.iter().filter(move |rule| rule.effect == effect);
+            rules.flat_map(|rule| rule.paths.iter().map(|path| path.value.as_str()))
+        };
+        let unix = self.unix.iter().filter(|rule| rule.effect == Effect::Deny);
+        let unix = unix
+            .flat_map(|rule| &rule.peers)
+            .filter_map(|peer| peer.value.path());
+        let by = self
+            .internet()
+            .filter(|(_, rule)| rule.effect == Effect::Deny)
+            .flat_map(|(_, rule)| rule.by.iter().flatten())
+            .map(|path| path.value.as_str());
+        // What may not run by its own name needs no denial of what it does.
+        let run: BTreeSet<&str> = exec(Effect::Allow).collect();
+        let by = by.filter(|path| !run.contains(path));
+        exec(Effect::Deny).chain(unix).chain(by).collect()
     }
 }
 

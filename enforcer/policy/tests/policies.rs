@@ -49,13 +49,3 @@ fn ready_policies_have_neither_errors_nor_lints_and_keep_their_examples() {
         }
     }
 }
-
-#[test]
-fn a_bundle_is_the_same_policy_without_the_files() {
-    let parsed = ready("coding-agent.toml");
-    let text = serde_json::to_string(&parsed.bundle()).expect("bundles are plain data");
-    let bundle: enforcer_policy::Bundle = serde_json::from_str(&text).expect("as written");
-    let again = bundle.parse().unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(again.policy, parsed.policy);
-    assert_eq!(again.bundle(), parsed.bundle());
-}

@@ -168,6 +168,15 @@ impl PolicySource {
         let source = Source::from_bytes(self.name.clone(), self.text.clone().into_bytes())?;
         parse(source, self)
     }
+
+    /// Name of the agent, or where the text does not tell it, that of the file.
+    #[must_use]
+    pub fn agent(&self) -> String {
+        match self.parse() {
+            Ok(parsed) => parsed.policy.agent.name.value,
+            Err(_) => self.name.clone(),
+        }
+    }
 }
 
 impl Includes for PolicySource {

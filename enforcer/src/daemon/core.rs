@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use super::{
     clock, digests,
     names::{Names, user_name},
-    policies::{Applied, Policies},
+    policies::{Applied, Policies, Rejected},
     spares::Spares,
     store,
 };
@@ -378,14 +378,15 @@ impl Core {
         }
     }
 
+    /// Posts the records of policies that did not come into force.
+    pub fn post_rejected(&self, rejected: Vec<Rejected>, by: &By) {
+        for Rejected { agent, why } in rejected {
+            self.post_policy(agent, None, PolicyOutcome::Rejected { why }, by.clone());
+        }
+    }
+
     /// Posts the record of what became of a policy.
-    pub fn post_policy(
-        &self,
-        agent: String,
-        sha256: Option<[u8; 32]>,
-        outcome: PolicyOutcome,
-        by: By,
-    ) {
+    fn post_policy(&self, agent: String, sha256: Option<[u8; 32]>, outcome: PolicyOutcome, by: By) {
         let change = PolicyChange {
             time_ns: clock::boot_ns(),
             agent,

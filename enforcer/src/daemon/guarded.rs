@@ -11,12 +11,12 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use enforcer_common::{
-    maps::{GUARDED_LISTED, GUARDED_OWN, GUARDED_TREE, GUARDED_WAY, MAX_GUARDED},
+    maps::{GUARDED_JOURNAL, GUARDED_LISTED, GUARDED_OWN, GUARDED_TREE, GUARDED_WAY, MAX_GUARDED},
     object::FileId,
 };
 
@@ -33,6 +33,9 @@ const UNITS: [&str; 4] = [
     "/etc/systemd/system/enforcer.service.d/",
     "/usr/lib/sysusers.d/enforcer.conf",
 ];
+
+/// Where the journal takes the output of what systemd starts (systemd-journald.service(8)).
+const JOURNAL: &str = "/run/systemd/journal/stdout";
 
 /// Files that no session changes: `GUARDED_*` by identity.
 pub type Guarded = BTreeMap<FileId, u32>;
@@ -97,6 +100,9 @@ impl Guards {
                     GUARDED_OWN,
                 );
             }
+        }
+        if let Ok(journal) = self.learner.identify_entry(Path::new(JOURNAL)) {
+            put(&mut guarded, journal, GUARDED_JOURNAL);
         }
         self.own = guarded;
         self.knows_own = true;
@@ -180,8 +186,9 @@ const fn rank(value: u32) -> u32 {
     match value {
         GUARDED_WAY => 1,
         GUARDED_LISTED => 2,
-        GUARDED_TREE => 3,
-        _ => 4,
+        GUARDED_JOURNAL => 3,
+        GUARDED_TREE => 4,
+        _ => 5,
     }
 }
 

@@ -41,8 +41,11 @@ pub struct Libraries {
     /// Those of [`FOLDERS`] that were there at the daemon's start, and so are guarded.
     roots: Vec<&'static Path>,
     known: BTreeMap<PathBuf, Known>,
-    /// Folders that hold libraries, or others that do.
+    /// Folders that hold libraries, or others that do; and those that were made since the daemon's start,
+    /// into which a library may be put yet.
     folders: BTreeSet<PathBuf>,
+    /// Folders without any that have been there since the daemon's start.
+    bare: BTreeSet<PathBuf>,
 }
 
 /// A library as it was looked at: asked of the kernel again only when `seen` differs.
@@ -69,8 +72,9 @@ impl Libraries {
                 .collect(),
             known: BTreeMap::new(),
             folders: BTreeSet::new(),
+            bare: BTreeSet::new(),
         };
-        libraries.refresh();
+        libraries.bare = libraries.look().bare;
         let count = libraries.known.len();
         tracing::info!(count, "the host's libraries are known");
         Ok(libraries)
@@ -78,12 +82,19 @@ impl Libraries {
 
     /// Looks at the host again and brings the kernel's table in line.
     pub fn refresh(&mut self) {
+        let bare = self.look().bare;
+        let made = bare.difference(&self.bare).cloned();
+        self.folders.extend(made);
+        self.bare.retain(|folder| bare.contains(folder));
+    }
+
+    /// Looks at the host; gives what was found, the files left out.
+    fn look(&mut self) -> Found {
         let mut found = Found::default();
         for folder in &self.roots {
             found.walk(folder, MAX_DEPTH);
         }
-        self.known = found
-            .files
+        self.known = std::mem::take(&mut found.files)
             .into_iter()
             .filter_map(|(path, seen)| {
                 let known = match self.known.get(&path) {
@@ -96,13 +107,14 @@ impl Libraries {
                 Some((path, known))
             })
             .collect();
-        self.folders = found.folders;
+        self.folders = std::mem::take(&mut found.folders);
         let wanted: BTreeMap<FileId, FileStamp> =
             self.known.values().map(|known| known.file).collect();
         if let Err(error) = self.table.hold(&wanted) {
             let (found, most) = (wanted.len(), MAX_LIBRARIES);
             tracing::error!(%error, found, most, "some libraries of this host cannot be mapped by agents");
         }
+        found
     }
 
     /// The folders in which a change may be one of a library.
@@ -116,7 +128,10 @@ impl Libraries {
 #[derive(Default)]
 struct Found {
     files: BTreeMap<PathBuf, (u64, u64, i64, i64)>,
+    /// Folders that hold some, or others that do.
     folders: BTreeSet<PathBuf>,
+    /// All others.
+    bare: BTreeSet<PathBuf>,
 }
 
 impl Found {
@@ -145,6 +160,8 @@ impl Found {
         }
         if holds || FOLDERS.iter().any(|root| Path::new(root) == folder) {
             self.folders.insert(folder.to_owned());
+        } else {
+            self.bare.insert(folder.to_owned());
         }
         holds
     }

@@ -228,11 +228,14 @@ fn begin(core: &Core) -> Result<()> {
     policies
         .guard_own(&core.config)
         .context("the enforcer's own files")?;
+    let mut rejected = Vec::new();
     let applied = policies.begin(
         &core.config.policy_dir(),
         &core.busy_agents(),
         &|generation, agents| core.names().add(generation, agents),
+        &mut rejected,
     )?;
+    core.post_rejected(rejected, &core::by_daemon());
     core.post_applied(applied, policies.generation(), &core::by_daemon());
     core.note_policies(&policies);
     Ok(())

@@ -69,6 +69,15 @@ pub struct Applied {
     pub sha256: Option<[u8; 32]>,
 }
 
+/// A policy that did not come into force, for the records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The agent, or the policy's file when it does not tell.
+    pub agent: String,
+    /// What was wrong.
+    pub why: String,
+}
+
 /// Stores what a generation's numbers will mean; held no longer than that, since whoever reads
 /// events needs the names too.
 pub type StoreNames<'a> = &'a dyn Fn(u32, Vec<AgentNames>) -> io::Result<()>;
@@ -84,6 +93,9 @@ pub struct Policies {
     /// failed: labels keep what they looked up by it.
     last_number: u32,
     agents: BTreeMap<String, Arc<Agent>>,
+    /// Policies, by agent, that were accepted once and were not good when this daemon started: the next
+    /// one tries again.
+    left_out: BTreeMap<String, PolicySource>,
     /// Slots by agent name, kept for as long as an event or a session may name them.
     slots: BTreeMap<String, u32>,
     canary: AgentParams,
@@ -119,6 +131,7 @@ impl Policies {
             generation: in_kernel.max(newest_known),
             last_number: in_kernel.max(newest_known),
             agents: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             slots: store::read(&slots_file)?.unwrap_or_default(),
             canary: AgentParams::default(),
             wrong: BTreeMap::new(),
@@ -161,7 +174,8 @@ impl Policies {
     }
 
     /// The policies to begin with: those accepted before, or else the files in `folder`. An agent
-    /// whose policy is no longer good on this host is left out, which denies its sessions everything.
+    /// whose policy is no longer good on this host is left out, which denies its sessions everything, and
+    /// told of as one of `rejected`.
     ///
     /// # Errors
     /// When what is good cannot be put in force.
@@ -170,6 +184,7 @@ impl Policies {
         folder: &Path,
         busy: &BTreeSet<u32>,
         store_names: StoreNames<'_>,
+        rejected: &mut Vec<Rejected>,
     ) -> Result<Vec<Applied>, Problem> {
         let stored = store::read::<Accepted>(&self.accepted)
             .map_err(|error| internal(format!("{}: {error}", self.accepted.display())))?;
@@ -196,6 +211,12 @@ impl Policies {
                         "left out: {problem}\n{}",
                         found.join("\n")
                     );
+                    let agent = source.agent();
+                    rejected.push(Rejected {
+                        agent: agent.clone(),
+                        why: problem.message,
+                    });
+                    self.left_out.insert(agent, source);
                 }
             }
         }
@@ -347,7 +368,8 @@ impl Policies {
     fn pruned(&self, request: &PolicyRequest, prepared: &[Prepared]) -> Vec<String> {
         let named: BTreeSet<&str> = prepared.iter().map(Prepared::name).collect();
         let leaves = |name: &&String| request.prune && !named.contains(name.as_str());
-        self.agents.keys().filter(leaves).cloned().collect()
+        let known = self.agents.keys().chain(self.left_out.keys());
+        known.filter(leaves).cloned().collect()
     }
 
     fn changes(&self, prepared: &[Prepared], removed: &[String]) -> Vec<AgentChange> {
@@ -431,9 +453,13 @@ impl Policies {
         self.enrolment
             .hold(&common(&before, &enrolling))
             .map_err(|error| self.give_up(&error))?;
+        let mut left_out = self.left_out.clone();
+        left_out.retain(|name, _| !removed.contains(name) && !agents.contains_key(name));
         let agents_before = std::mem::replace(&mut self.agents, agents);
+        let left_out_before = std::mem::replace(&mut self.left_out, left_out);
         if let Err(problem) = self.commit(generation, &slots, store_names) {
             self.agents = agents_before;
+            self.left_out = left_out_before;
             self.guards.settle(guarded_by(&self.agents));
             let _ = self.enrolment.hold(&before); // all of it was there
             let _ = store::write(&self.slots_file, &self.slots); // as they were
@@ -496,13 +522,10 @@ impl Policies {
         store::write(&self.slots_file, slots).map_err(failed("the agents' slots"))?;
         store_names(generation, self.names()).map_err(failed("the generation's names"))?;
         let before = store::read::<Accepted>(&self.accepted).ok().flatten();
+        let in_force = self.agents.values().map(|agent| &agent.source);
         let accepted = Accepted {
             generation,
-            policies: self
-                .agents
-                .values()
-                .map(|agent| agent.source.clone())
-                .collect(),
+            policies: in_force.chain(self.left_out.values()).cloned().collect(),
         };
         store::write(&self.accepted, &accepted).map_err(failed("the policy"))?;
         let params = self.params(generation);

@@ -368,10 +368,10 @@ impl Pump {
         }
         // Read before the labels: an exec that is not in them may be newer than the look at them.
         let since = counter(&self.core, Counter::Sequence);
-        let live: HashSet<u64> = self
-            .core
-            .maps()
-            .labels()
+        let Ok(labels) = self.core.maps().labels() else {
+            return; // nothing is forgotten until they can be looked at
+        };
+        let live: HashSet<u64> = labels
             .iter()
             .flat_map(|label| [label.image.exec, label.next.exec])
             .collect();

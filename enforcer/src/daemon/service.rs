@@ -12,6 +12,7 @@ use super::{
     core::{Core, counter},
     digests, launch,
     names::user_name,
+    policies::Rejected,
     posture::posture,
     uninstall::uninstall,
 };
@@ -25,11 +26,7 @@ use crate::{
         peer::Peer,
         service::{Answer, Service},
     },
-    record::{
-        Cursor, Follower, ReadError,
-        ocsf::{By, PolicyOutcome as Outcome},
-        read,
-    },
+    record::{Cursor, Follower, ReadError, ocsf::By, read},
     session::Entry,
 };
 
@@ -60,8 +57,11 @@ impl Control {
 impl Service for Control {
     async fn inside_session(&self, pid: u32) -> bool {
         // A task's label has its pid from its first decision on, and connecting to the socket is one.
-        let inside = self
-            .blocking(move |core| Ok(core.maps().labels().iter().any(|label| label.tgid == pid)));
+        let inside = self.blocking(move |core| {
+            let labels = core.maps().labels();
+            // What cannot be found out is taken for inside.
+            Ok(labels.is_err() || labels.iter().flatten().any(|label| label.tgid == pid))
+        });
         inside.await.unwrap_or(true)
     }
 
@@ -215,7 +215,7 @@ fn status(core: &Core) -> Status {
         (policies.generation(), policies.agents().count())
     };
     let sessions = core.sessions().living().count();
-    let tasks = core.maps().labels().len();
+    let tasks = core.maps().labels().map_or(0, |labels| labels.len());
     let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let counters: BTreeMap<String, u64> = Counter::ALL
         .into_iter()
@@ -259,12 +259,11 @@ fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOut
             Ok(outcome)
         }
         Err(problem) => {
-            for source in &request.policies {
-                let outcome = Outcome::Rejected {
-                    why: problem.message.clone(),
-                };
-                core.post_policy(source.name.clone(), None, outcome, by.clone());
-            }
+            let rejected = request.policies.iter().map(|source| Rejected {
+                agent: source.agent(),
+                why: problem.message.clone(),
+            });
+            core.post_rejected(rejected.collect(), by);
             Err(problem)
         }
     }
@@ -301,12 +300,8 @@ fn told(core: &Core, entry: &Entry) -> Session {
 
 fn processes(core: &Core, id: SessionId) -> Vec<Process> {
     let mut tasks = BTreeMap::<u32, u64>::new();
-    for label in core
-        .maps()
-        .labels()
-        .iter()
-        .filter(|label| label.session == id.0)
-    {
+    let labels = core.maps().labels().unwrap_or_default();
+    for label in labels.iter().filter(|label| label.session == id.0) {
         *tasks.entry(label.tgid).or_default() += 1;
     }
     tasks

@@ -32,10 +32,11 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("ENFORCER_BPF_OBJECT"));
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// Every map that is pinned.
-pub const MAPS: [&str; 19] = [
+pub const MAPS: [&str; 20] = [
     "LABELS",
     "SESSIONS",
     "PENDING",
+    "OWN_SOCKETS",
     "SPARES",
     "NOBODY",
     "SLICES",

@@ -109,14 +109,18 @@ impl SessionMaps {
         self.pending.remove(&tgid).is_ok()
     }
 
-    /// The labels that there are now. Tasks come and go meanwhile, so one may be missing or gone.
-    #[must_use]
-    pub fn labels(&self) -> Vec<Label> {
-        self.labels
+    /// The labels that there are now. Tasks come and go meanwhile: one that went may be among them.
+    ///
+    /// # Errors
+    /// When the kernel does not give out one that is there.
+    pub fn labels(&self) -> Result<Vec<Label>, KernelError> {
+        let labels = self
+            .labels
             .iter()
-            .filter_map(Result::ok)
-            .map(|(_, label)| label)
-            .collect()
+            .map(|entry| entry.map(|(_, label)| label));
+        labels
+            .collect::<Result<_, _>>()
+            .map_err(KernelError::map("LABELS"))
     }
 
     /// Lets sequence numbers go on after `last`: maps that were made anew begin at 0, while the log

@@ -17,7 +17,7 @@ use self::fields::{Fields, Log};
 use crate::{
     diagnostic::{Diagnostic, Diagnostics, quoted},
     model::{Agent, End, Example, ExecRule, InternetRule, Policy, UnixRule},
-    source::{Includes, Link, MAX_SOURCE_BYTES, Parsed, Source, Sources, Span, Spanned, too_large},
+    source::{Includes, MAX_SOURCE_BYTES, Parsed, Source, Sources, Span, Spanned, too_large},
 };
 
 /// Files that one policy may consist of.
@@ -42,7 +42,6 @@ pub fn parse(source: Source, includes: &dyn Includes) -> Result<Parsed, Diagnost
 struct Reader<'a> {
     includes: &'a dyn Includes,
     sources: Vec<Source>,
-    links: Vec<Link>,
     log: Log,
     agent: Option<Agent>,
     exec: Vec<ExecRule>,
@@ -57,7 +56,6 @@ impl<'a> Reader<'a> {
         Self {
             includes,
             sources: Vec::new(),
-            links: Vec::new(),
             log: Log::default(),
             agent: None,
             exec: Vec::new(),
@@ -164,11 +162,6 @@ impl<'a> Reader<'a> {
                 return self.log.push(Diagnostic::error(path.span, message));
             }
         };
-        self.links.push(Link {
-            including: including.clone(),
-            path: path.value.clone(),
-            included: source.name.clone(),
-        });
         if let Some(start) = chain.iter().position(|name| *name == source.name) {
             return self
                 .log
@@ -224,9 +217,7 @@ impl<'a> Reader<'a> {
                     examples: self.examples,
                     sources: sources.clone(),
                 },
-                warnings: Diagnostics::new(sources.clone(), Vec::new()),
                 sources,
-                links: self.links,
             }),
             // A missing agent is among the faults: the key is required.
             Some(_) | None => Err(Diagnostics::new(sources, faults)),

@@ -21,7 +21,7 @@ pub struct Looks {
 }
 
 /// The host's files for one policy: as they are now where only an administrator can have changed
-/// them, and else as they were.
+/// them or where they can only be denied, and else as they were.
 pub struct Looking<'a> {
     host: &'a HostFacts,
     before: Option<&'a Looks>,
@@ -38,7 +38,12 @@ impl<'a> Looking<'a> {
         before: Option<&'a Looks>,
         mut guard: impl FnMut(&Place) -> io::Result<()>,
     ) -> Self {
-        let mut fresh = BTreeSet::new();
+        // A denial that was of nobody when it was last looked at must not stay so.
+        let mut fresh: BTreeSet<String> = policy
+            .denied_paths()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         for path in policy.paths() {
             let is_roots = Place::of(path).is_ok_and(|place| {
                 // Guarded or not, what stands open was not an administrator's word.

@@ -60,7 +60,6 @@ pub fn prepare(
     });
     let facts = &facts;
     let checked = check(&parsed, facts);
-    warnings.extend(Diagnostic::list(&parsed.warnings));
     warnings.extend(Diagnostic::list(&checked.warnings));
     if !checked.errors.is_empty() {
         return Err(Diagnostic::list(&checked.errors));

@@ -11,7 +11,7 @@ use nix::libc::{
     SOL_SOCKET, TCP_FASTOPEN_CONNECT, c_int, timeval,
 };
 
-use crate::{Kept, Outcome, number, raw};
+use crate::{Kept, Outcome, kept, number, raw};
 
 /// What is sent. Servers look for it.
 const DATA: &[u8] = b"from the probe";
@@ -61,11 +61,6 @@ fn open(family: c_int, protocol: &str) -> io::Result<OwnedFd> {
     let socket = raw::socket(family, kind, 0)?;
     raw::set_option(&socket, SOL_SOCKET, SO_SNDTIMEO, &PATIENCE)?;
     Ok(socket)
-}
-
-fn kept<'a>(name: &str, kept: &'a Kept) -> io::Result<&'a OwnedFd> {
-    kept.get(name)
-        .ok_or_else(|| io::Error::other(format!("no socket {name} was kept")))
 }
 
 pub fn socket(family: &str, kind: &str, protocol: &str) -> io::Result<()> {

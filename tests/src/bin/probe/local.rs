@@ -2,13 +2,16 @@
 
 use std::{
     io::{self, Read, Write},
-    os::unix::net::UnixStream,
+    iter,
+    os::unix::net::{UnixDatagram, UnixListener, UnixStream},
 };
 
-use nix::libc::{AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, c_int};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::{
+    libc::{AF_UNIX, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM, c_int},
+    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
+};
 
-use crate::{Outcome, raw};
+use crate::{Kept, Outcome, kept, raw};
 
 const DATA: &[u8] = b"from the probe";
 
@@ -44,6 +47,47 @@ pub fn connect(word: &str, to: &str) -> io::Result<()> {
 
 pub fn sendto(to: &str) -> io::Result<()> {
     raw::sendto(raw::socket(AF_UNIX, SOCK_DGRAM, 0)?, DATA, 0, &bytes(to))
+}
+
+/// Keeps a socket of its own to which others can send or connect.
+pub fn serve(name: &str, word: &str, at: &str, sockets: &mut Kept) -> io::Result<()> {
+    let (kind, _) = kind(word)?;
+    let socket = raw::socket(AF_UNIX, kind | SOCK_NONBLOCK, 0)?;
+    raw::bind(&socket, &bytes(at))?;
+    if kind != SOCK_DGRAM {
+        raw::listen(&socket)?;
+    }
+    sockets.insert(name.to_owned(), socket);
+    Ok(())
+}
+
+/// Keeps a connection.
+pub fn keep(name: &str, to: &str, sockets: &mut Kept) -> io::Result<()> {
+    let socket = raw::socket(AF_UNIX, SOCK_STREAM, 0)?;
+    raw::connect(&socket, &bytes(to))?;
+    sockets.insert(name.to_owned(), socket);
+    Ok(())
+}
+
+/// Says something to whoever has connected to it.
+pub fn answer(name: &str, sockets: &Kept) -> io::Result<()> {
+    let listener = UnixListener::from(kept(name, sockets)?.try_clone()?);
+    let (connection, _) = listener.accept()?;
+    raw::sendto(&connection, DATA, 0, &[])
+}
+
+/// How many connections or datagrams came to it.
+pub fn arrived(name: &str, sockets: &Kept) -> io::Result<Outcome> {
+    let socket = kept(name, sockets)?;
+    let connections = UnixListener::from(socket.try_clone()?);
+    let datagrams = UnixDatagram::from(socket.try_clone()?);
+    let one = || connections.accept().is_ok() || datagrams.recv(&mut [0; 64]).is_ok();
+    let count = iter::repeat_with(one).take_while(|came| *came).count();
+    Ok(Outcome::said(count.to_string()))
+}
+
+pub fn bind(name: &str, at: &str, sockets: &Kept) -> io::Result<()> {
+    raw::bind(kept(name, sockets)?, &bytes(at))
 }
 
 /// A pair of sockets, through which something is said.

@@ -110,6 +110,11 @@ pub fn perform(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
         })),
         ["unix", kind, to] => done(local::connect(kind, to)),
         ["unix-sendto", to] => done(local::sendto(to)),
+        ["unix-serve", name, kind, at] => done(local::serve(name, kind, at, kept)),
+        ["unix-keep", name, to] => done(local::keep(name, to, kept)),
+        ["unix-answer", name] => done(local::answer(name, kept)),
+        ["unix-arrived", name] => local::arrived(name, kept),
+        ["unix-bind", name, at] => done(local::bind(name, at, kept)),
         ["socketpair", kind] => local::pair(kind),
         ["http", socket, method, path, body @ ..] => local::http(socket, method, path, body),
         ["exec", path, arguments @ ..] => exec::by_path(path, path, arguments),
@@ -140,6 +145,12 @@ pub fn perform(words: &[&str], kept: &mut Kept) -> io::Result<Outcome> {
         [] => Ok(Outcome::default()),
         [..] => Err(io::Error::other("no such attempt")),
     }
+}
+
+/// A socket that an earlier attempt kept.
+pub fn kept<'a>(name: &str, kept: &'a Kept) -> io::Result<&'a OwnedFd> {
+    kept.get(name)
+        .ok_or_else(|| io::Error::other(format!("no socket {name} was kept")))
 }
 
 /// A number among an attempt's words.
