@@ -22,6 +22,9 @@ pub struct Image {
 /// [`Label::unlisted`]: a file of the image is not in the policy.
 pub const UNLISTED: u32 = 1;
 
+/// [`Label::session`] of a label whose task is gone and which could not be removed: nobody's.
+pub const GONE: u64 = u64::MAX;
+
 /// The label of a task inside a session, keyed by the address of its `task_struct`.
 ///
 /// Written by the kernel programs alone: copied to the child in `task_alloc`, changed at exec by

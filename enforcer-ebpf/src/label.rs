@@ -3,8 +3,8 @@
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use enforcer_common::{
     label::{
-        AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, Image, Label, MAX_LEVELS,
-        Session, UNLISTED,
+        AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, GONE, Image, Label,
+        MAX_LEVELS, Session, UNLISTED,
     },
     object::FileId,
     permit::{ALWAYS, ExecPermit},
@@ -36,7 +36,9 @@ pub struct Acting {
 /// The label of the current task, or `None` outside any session.
 #[inline(always)]
 pub fn of_current() -> Option<*mut Label> {
-    LABELS.get_ptr_mut(current().address())
+    let label = LABELS.get_ptr_mut(current().address())?;
+    // SAFETY: a live map value that only this task writes.
+    (unsafe { (*label).session } != GONE).then_some(label)
 }
 
 impl Acting {

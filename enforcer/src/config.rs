@@ -50,4 +50,28 @@ impl DaemonConfig {
     pub fn policy_dir(&self) -> PathBuf {
         self.config_dir.join("policies")
     }
+
+    /// Folder of what lives as long as the boot: where the control socket is.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.socket.parent().map(PathBuf::from).unwrap_or_default()
+    }
+
+    /// Where the sessions of this boot are kept.
+    #[must_use]
+    pub fn sessions_file(&self) -> PathBuf {
+        self.run_dir().join("sessions.json")
+    }
+
+    /// Where it is kept up to which loss the log has been told.
+    #[must_use]
+    pub fn accounted_file(&self) -> PathBuf {
+        self.run_dir().join("accounted.json")
+    }
+
+    /// Folder of what the numbers of each generation mean.
+    #[must_use]
+    pub fn names_dir(&self) -> PathBuf {
+        self.run_dir().join("generations")
+    }
 }

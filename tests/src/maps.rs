@@ -63,6 +63,39 @@ impl<K: Pod, V: Pod> Drop for Full<K, V> {
     }
 }
 
+/// The label of a process with one thread, changed.
+pub struct ChangedLabel {
+    map: HashMap<MapData, u64, Label>,
+    task: u64,
+    before: Label,
+}
+
+impl ChangedLabel {
+    /// Changes that of the process with this pid, which must not act meanwhile.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn new(pid: u32, change: impl FnOnce(&mut Label)) -> Self {
+        let mut map = HashMap::try_from(pinned("LABELS")).expect("a hash table");
+        let labels = map.iter().map(|entry| entry.expect("a label"));
+        let (task, before): (u64, Label) = labels
+            .into_iter()
+            .find(|(_, label): &(u64, Label)| label.tgid == pid)
+            .expect("it is inside a session");
+        let mut changed = before;
+        change(&mut changed);
+        map.insert(task, changed, 0).expect("it is changed");
+        Self { map, task, before }
+    }
+}
+
+impl Drop for ChangedLabel {
+    fn drop(&mut self) {
+        let _ = self.map.insert(self.task, self.before, 0); // the next test finds out
+    }
+}
+
 /// A session of the table, changed. Its tasks are counted by its id: none may come or go while that is
 /// another one, so both changes wait until there is but one task.
 pub struct ChangedSession {
@@ -132,12 +165,21 @@ impl ChangedAgent {
     pub fn new(session: &str, change: impl FnOnce(&mut AgentParams)) -> Self {
         let sessions = Array::try_from(pinned("SESSIONS")).expect("an array");
         let (_, found) = find_session(&sessions, session);
+        Self::of_slot(found.agent, change)
+    }
+
+    /// Changes those of the agent with this slot.
+    ///
+    /// # Panics
+    /// When no policy is in force.
+    #[must_use]
+    pub fn of_slot(slot: u32, change: impl FnOnce(&mut AgentParams)) -> Self {
         let policy: ArrayOfMaps<MapData, Params> =
             ArrayOfMaps::try_from(pinned("POLICY")).expect("an array of arrays");
         let inner = policy.get(&0, 0).expect("a policy is in force");
         let before: Vec<_> = inner.iter().map(|one| one.expect("an agent")).collect();
         let mut after = before.clone();
-        change(&mut after[found.agent as usize]);
+        change(&mut after[slot as usize]);
         let mut changed = Self { policy, before };
         changed.put(&after);
         changed

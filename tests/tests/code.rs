@@ -304,9 +304,18 @@ fn x02_the_loaders_variables_are_ignored_where_the_agent_says_so() {
     let library = Library::build("secure");
     let [_, preload] = loads(&library);
     let policy = policy("secure").exec("code", &[TRUE, &library.path]);
+    // What the loader goes by (AT_SECURE of getauxval(3)), in the session's first program.
+    let ask = "import ctypes; print(ctypes.CDLL(None).getauxval(23))";
+    let is_secure = |policy: &Policy| {
+        let output = policy.apply().run(&[PYTHON, "-c", ask]).output;
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(is_secure(&policy), "0");
     inside(&policy, &preload);
     assert!(library.was_loaded());
-    let (found, records) = inside(&policy.agent("secure_exec = true"), &preload);
+    let policy = policy.agent("secure_exec = true");
+    assert_eq!(is_secure(&policy), "1");
+    let (found, records) = inside(&policy, &preload);
     assert_eq!(found["preload"], 0);
     assert!(!library.was_loaded());
     assert!(records.is_empty(), "{:?}", lines(&records));

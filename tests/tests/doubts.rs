@@ -5,14 +5,14 @@
 use std::any::Any;
 
 use enforcer_common::{
-    label::{AGENT_PRESENT, Pending},
+    label::{AGENT_PRESENT, GONE, Pending},
     maps::{MAX_GUARDED, MAX_LEARN, MAX_PENDING, MAX_TABLES},
     object::{FileId, Learned},
 };
 use enforcer_tests::{
     Live, Policy, TcpServer, UnixServer,
     cli::{json, must, probe, told, unique},
-    maps::{ChangedAgent, ChangedSession, Full},
+    maps::{ChangedAgent, ChangedLabel, ChangedSession, Full},
     place,
     server::LOOPBACK,
     session::start,
@@ -91,6 +91,24 @@ fn a_label_that_names_no_session_is_denied_everything_in_monitor_mode_too() {
             Box::new(ChangedSession::new(session, |one| one.id ^= 1))
         });
     }
+}
+
+#[test]
+fn a_label_that_could_not_be_removed_with_its_task_holds_nobody() {
+    let (open, closed) = (TcpServer::on(LOOPBACK), TcpServer::on(LOOPBACK));
+    let agent = Policy::new("gone")
+        .connect("open", &[&open.destination()])
+        .apply();
+    let mut live = agent.live();
+    let attempt = format!("connect tcp {}", closed.address);
+    assert!(live.ask(&attempt).denied());
+    assert_eq!(closed.arrived(), 0);
+    let gone = ChangedLabel::new(live.pid(), |label| label.session = GONE);
+    assert_eq!(live.ask(&attempt).errno, 0);
+    assert_eq!(closed.arrived(), 1);
+    drop(gone);
+    assert!(live.ask(&attempt).denied());
+    assert_eq!(closed.arrived(), 0);
 }
 
 #[test]

@@ -7,7 +7,11 @@ use std::{
     process::{Command, Output},
 };
 
-use enforcer_tests::cli::{ENFORCER, enforcer, told};
+use enforcer_common::{label::AGENT_ENFORCE, maps::CANARY_AGENT};
+use enforcer_tests::{
+    cli::{ENFORCER, enforcer, told},
+    maps::ChangedAgent,
+};
 use serde_json::Value;
 
 /// Attacks that do not work in the test VM outside a session either, with the reason.
@@ -15,6 +19,9 @@ const NOT_HERE: &[(&str, &str)] = &[(
     "n07-ping",
     "no group may have ping sockets (net.ipv4.ping_group_range)",
 )];
+
+/// Why an attack does not get through in monitor mode either.
+const IN_MONITOR_TOO: &[&str] = &["enforcer-guard"];
 
 /// Has the kernel what the attacks need; where it cannot, the attack shows it.
 fn prepare() {
@@ -95,6 +102,37 @@ fn every_attack_comes_out_as_the_catalogue_says_and_nothing_is_left() {
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
     assert_eq!(report["as_told"], true);
     assert!(report["denials"].as_u64() > Some(150));
+    assert!(left_behind().is_empty(), "{:?}", left_behind());
+}
+
+#[test]
+fn in_monitor_mode_every_attack_gets_through_and_is_recorded_but_for_those_on_the_enforcer() {
+    prepare();
+    let monitor = ChangedAgent::of_slot(CANARY_AGENT, |prover| {
+        prover.flags &= !AGENT_ENFORCE;
+        prover.monitor_until_ns = u64::MAX;
+    });
+    let output = enforcer(["--output", "json", "doctor", "--prove"]);
+    drop(monitor);
+    let report = parsed(&output);
+    for row in report["rows"].as_array().expect("rows") {
+        let name = row["attack"].as_str().expect("a name");
+        if NOT_HERE.iter().any(|(attack, _)| *attack == name) {
+            continue;
+        }
+        if row["state"] == "closed" {
+            assert!(
+                IN_MONITOR_TOO.iter().any(|why| row["why"] == *why),
+                "{row:#}"
+            );
+            continue;
+        }
+        assert_eq!(row["state"], "open", "{row:#}");
+        assert_eq!(row["as_root"]["effect"], true, "{row:#}");
+        if row["known_open"] == false {
+            assert!(row["as_root"]["denials"].as_u64() > Some(0), "{row:#}");
+        }
+    }
     assert!(left_behind().is_empty(), "{:?}", left_behind());
 }
 

@@ -121,10 +121,18 @@ impl Kernel {
 }
 
 fn unpack(series: Series, directory: &Path) -> Result<()> {
-    let package = resolve(series)?;
-    eprintln!("setup: fetching {package} (70 to 110 MB)");
-    let archives = workspace::vm().join("dl");
-    unpack_archive(&apt::download(&package, &archives)?, directory)?;
+    let fetch = || {
+        let package = resolve(series)?;
+        eprintln!("setup: fetching {package} (70 to 110 MB)");
+        apt::download(&package, &workspace::vm().join("dl"))
+    };
+    let archive = match fetch() {
+        Ok(archive) => archive,
+        // Debian keeps the newest of a series: with old lists, the name is that of a file that is gone.
+        Err(_) if apt::may_install() => apt::update().and_then(|()| fetch())?,
+        Err(error) => return Err(error),
+    };
+    unpack_archive(&archive, directory)?;
     let kernel = Kernel::at(directory)?;
     run_quietly(
         command("depmod")

@@ -19,6 +19,7 @@ const VM_PACKAGES: &[&str] = &[
     "e2fsprogs",
     "kmod",
     "mmdebstrap",
+    "uidmap", // for mmdebstrap, when it is not run by root
     "util-linux",
     "xz-utils",
     HOST.qemu_package,
@@ -41,6 +42,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let lock = lock()?;
     vm_packages()?;
+    if arguments.renew_kernels && apt::may_install() {
+        apt::update()?; // the newest that the lists know of is not the newest
+    }
     for series in Series::ALL {
         let (kernel, fetched) = Kernel::ensure(series, arguments.renew_kernels)?;
         if fetched {

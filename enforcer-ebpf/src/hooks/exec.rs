@@ -50,24 +50,35 @@ pub fn bprm_creds_for_exec(ctx: LsmContext) -> i32 {
         shed_loader_variables(&acting, Ptr::new(ctx.arg(0)));
         return GO_ON;
     }
+    let Some(answer) = begin_session(Ptr::new(ctx.arg(0))) else {
+        return GO_ON;
+    };
+    // Whoever starts the session would lead its first program by them.
+    if let Some(acting) = Acting::current() {
+        shed_loader_variables(&acting, Ptr::new(ctx.arg(0)));
+    }
+    answer
+}
+
+/// Begins a session with this exec; `None` where none is to begin.
+#[inline(always)]
+fn begin_session(bprm: Ptr) -> Option<i32> {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     if let Some(pending) = launched(tgid) {
         let answer = enrol(tgid, pending.session, pending.slot);
         if of_current().is_some() {
             let _ = PENDING.remove(tgid); // cannot fail: it was found, and only its process takes it
         }
-        return answer;
+        return Some(answer);
     }
-    let Some(agent) = agent_of_exec(Ptr::new(ctx.arg(0)).follow(&BPRM_FILE)) else {
-        return GO_ON;
-    };
-    match take_spare(agent) {
+    let agent = agent_of_exec(bprm.follow(&BPRM_FILE))?;
+    Some(match take_spare(agent) {
         Some(spare) => enrol(tgid, spare.session, spare.slot),
         None => {
             count(Counter::EnrolmentsDenied);
             eperm()
         }
-    }
+    })
 }
 
 /// The pending label of the current process, if it asked for one.

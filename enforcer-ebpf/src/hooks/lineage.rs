@@ -6,7 +6,7 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{Header, Kind},
-    label::Label,
+    label::{GONE, Label},
     maps::Counter,
     verdict::{Reason, Verdict},
 };
@@ -69,11 +69,17 @@ fn refuse_fork() -> i32 {
 #[lsm(hook = "task_free")]
 pub fn task_free(ctx: LsmContext) -> i32 {
     let key: u64 = ctx.arg(0);
-    // SAFETY: the value is copied before anything can reuse it: the task is gone.
-    let Some(label) = (unsafe { LABELS.get(key) }).copied() else {
+    let Some(stays) = LABELS.get_ptr_mut(key) else {
         return GO_ON;
     };
-    let _ = LABELS.remove(key); // cannot fail: the entry was there and only this hook removes it
+    // SAFETY: the value is copied before anything can reuse it: the task is gone.
+    let label = unsafe { *stays };
+    // An interrupt between a table's taking note of its user and its lock is refused (`htab_lock_bucket`).
+    // What stays must not hold whoever is given the address next.
+    if LABELS.remove(key).is_err() {
+        // SAFETY: nobody else writes the label of a task that is gone.
+        unsafe { (*stays).session = GONE };
+    }
     if let Some(tasks) = tasks_of(&label)
         && fetch_add(tasks, 1u64.wrapping_neg()) == 1
     {

@@ -114,6 +114,7 @@ fn try_run(core: &Arc<Core>) -> Result<String, String> {
     let failed = |what: &'static str| {
         move |error: io::Error| format!("the canary could not be run: {what}: {error}")
     };
+    renew(core)?;
     let hall =
         Hall::open(&core.config.run_dir().join("canary.sock")).map_err(failed("its listeners"))?;
     let mut bird = Bird::start().map_err(failed("its process"))?;
@@ -144,6 +145,17 @@ fn try_run(core: &Arc<Core>) -> Result<String, String> {
         attempts.len(),
         what.join(", ")
     ))
+}
+
+/// Has the tables list the daemon's binary as it is now.
+fn renew(core: &Arc<Core>) -> Result<(), String> {
+    let tables = tables(&core.learner)
+        .map_err(|error| format!("the canary's policy cannot be made: {error}"))?;
+    let mut policies = core.policies();
+    let store_names = |generation, agents| core.names().add(generation, agents);
+    policies
+        .renew_canary(&tables, &core.busy_agents(), &store_names)
+        .map_err(|problem| problem.message)
 }
 
 fn judge(attempts: &[Attempt], somebody_came: bool) -> Result<(), String> {

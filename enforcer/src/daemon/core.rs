@@ -8,13 +8,10 @@
 use std::{
     collections::BTreeSet,
     io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
-    time::{Duration, Instant},
 };
 
 use enforcer_common::{
@@ -31,6 +28,7 @@ use super::{
     policies::{Applied, Policies, Rejected},
     spares::Spares,
     store,
+    watched::Watched,
 };
 use crate::{
     config::DaemonConfig,
@@ -69,8 +67,8 @@ pub struct Core {
     spares: Mutex<Spares>,
     /// Whether processes become sessions without asking, so that sessions are kept for them.
     enrols: AtomicBool,
-    /// When somebody last had need of the watch for changed files, and whether it is kept.
-    watch: Mutex<Watched>,
+    /// The watch for changed files.
+    pub watched: Watched,
     /// Whether an agent has `on_audit_failure = "alert"`.
     alerts: AtomicBool,
     names: Mutex<Names>,
@@ -88,18 +86,6 @@ pub struct Core {
     removed: AtomicBool,
     end: Notify,
 }
-
-/// The watch for changed files, as whoever begins a session and the one who watches agree on it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Watched {
-    needed: Option<Instant>,
-    is_kept: bool,
-}
-
-/// How long the watch is kept after the last session.
-const WATCH_AFTER: Duration = Duration::from_secs(60);
-/// How long a session waits for the watch to begin.
-const WATCH_BEGINS: Duration = Duration::from_secs(10);
 
 /// Whether the daemon enforces, and how that is known.
 #[derive(Clone, Debug)]
@@ -154,7 +140,7 @@ impl Core {
             maps: Mutex::new(maps),
             spares: Mutex::new(spares),
             enrols: AtomicBool::new(false),
-            watch: Mutex::new(Watched::default()),
+            watched: Watched::default(),
             alerts: AtomicBool::new(false),
             names: Mutex::new(names),
             standing: Mutex::new(Standing {
@@ -214,6 +200,9 @@ impl Core {
     pub fn note_policies(&self, policies: &Policies) {
         self.enrols.store(policies.enrols(), Ordering::Release);
         self.alerts.store(policies.alerts(), Ordering::Release);
+        if policies.enrols() {
+            self.watched.call();
+        }
         self.fill_spares();
     }
 
@@ -222,34 +211,10 @@ impl Core {
     /// not done for nobody.
     #[must_use]
     pub fn needs_watch(&self) -> bool {
-        let is_used =
-            self.enrols.load(Ordering::Acquire) || self.sessions().living().next().is_some();
-        let mut watch = lock(&self.watch);
-        if is_used {
-            watch.needed = Some(Instant::now());
+        if self.enrols.load(Ordering::Acquire) || self.sessions().living().next().is_some() {
+            self.watched.call();
         }
-        watch.needed.is_some_and(|at| at.elapsed() < WATCH_AFTER)
-    }
-
-    /// Notes whether changed files are watched for, and all that changed before has been looked at.
-    pub fn note_watch(&self, is_kept: bool) {
-        lock(&self.watch).is_kept = is_kept;
-    }
-
-    /// Waits until changed files are watched for, so that a session begins with files as they are now.
-    /// Should that take too long, it begins all the same: what changed is denied until it was looked at.
-    pub fn await_watch(&self) {
-        let begun = Instant::now();
-        while begun.elapsed() < WATCH_BEGINS {
-            let mut watch = lock(&self.watch);
-            watch.needed = Some(begun);
-            if watch.is_kept {
-                return;
-            }
-            drop(watch);
-            thread::sleep(Duration::from_millis(5));
-        }
-        tracing::warn!("a session begins before changed files were looked at");
+        self.watched.is_needed()
     }
 
     /// Whether an agent wants an alert for what could not be recorded.
@@ -713,30 +678,6 @@ impl Context for Core {
 
     fn file_digest(&self, file: FileId, stamp: FileStamp) -> Option<[u8; 32]> {
         self.names().digest(file, stamp)
-    }
-}
-
-impl DaemonConfig {
-    /// Folder of what lives as long as the boot: where the control socket is.
-    #[must_use]
-    pub fn run_dir(&self) -> PathBuf {
-        self.socket.parent().map(PathBuf::from).unwrap_or_default()
-    }
-
-    fn sessions_file(&self) -> PathBuf {
-        self.run_dir().join("sessions.json")
-    }
-
-    /// Where it is kept up to which loss the log has been told.
-    #[must_use]
-    pub fn accounted_file(&self) -> PathBuf {
-        self.run_dir().join("accounted.json")
-    }
-
-    /// Folder of what the numbers of each generation mean.
-    #[must_use]
-    pub fn names_dir(&self) -> PathBuf {
-        self.run_dir().join("generations")
     }
 }
 

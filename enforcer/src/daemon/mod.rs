@@ -30,6 +30,7 @@ mod spares;
 mod store;
 mod uninstall;
 mod watch;
+mod watched;
 
 use std::{
     fs::{self, File, TryLockError},

@@ -21,6 +21,8 @@ use std::{
 use enforcer_common::{
     label::{AGENT_AUDIT_ALL, AGENT_ENFORCE, AGENT_HOST_LIBRARIES, AGENT_PRESENT, AgentParams},
     maps::{CANARY_AGENT, MAX_AGENTS},
+    object::FileId,
+    permit::ExecPermit,
 };
 use enforcer_policy::{Audit, Cells, OnAuditFailure, Tables, plan};
 use serde::{Deserialize, Serialize};
@@ -99,6 +101,8 @@ pub struct Policies {
     /// Slots by agent name, kept for as long as an event or a session may name them.
     slots: BTreeMap<String, u32>,
     canary: AgentParams,
+    /// What the canary's tables list: the daemon's binary as it was when they were built.
+    canary_runs: Vec<(FileId, ExecPermit)>,
     /// What was last found wrong, by agent, with policies whose files had changed.
     wrong: BTreeMap<String, String>,
     accepted: PathBuf,
@@ -134,6 +138,7 @@ impl Policies {
             left_out: BTreeMap::new(),
             slots: store::read(&slots_file)?.unwrap_or_default(),
             canary: AgentParams::default(),
+            canary_runs: Vec::new(),
             wrong: BTreeMap::new(),
             accepted: state_dir.join("policy.json"),
             slots_file,
@@ -170,7 +175,32 @@ impl Policies {
             sockets: 0,
             monitor_until_ns: 0,
         };
+        self.canary_runs.clone_from(&tables.executables);
         Ok(())
+    }
+
+    /// Puts the canary's tables in force as they are now, if they differ: the binary that runs gets
+    /// another time of change when a package manager replaces it or links it.
+    ///
+    /// # Errors
+    /// When the kernel refuses; what was in force stays.
+    pub fn renew_canary(
+        &mut self,
+        tables: &Tables,
+        busy: &BTreeSet<u32>,
+        store_names: StoreNames<'_>,
+    ) -> Result<(), Problem> {
+        if self.canary_runs == tables.executables {
+            return Ok(());
+        }
+        let before = (self.canary, self.canary_runs.clone());
+        self.set_canary(tables)
+            .map_err(|error| self.give_up(&error))?;
+        let renewed = self.put_in_force(Vec::new(), &[], busy, store_names);
+        if renewed.is_err() {
+            (self.canary, self.canary_runs) = before;
+        }
+        renewed.map(drop)
     }
 
     /// The policies to begin with: those accepted before, or else the files in `folder`. An agent

@@ -128,7 +128,7 @@ impl Service for Control {
                         "`enforcer doctor` says which; `systemctl restart enforcer` attaches them",
                     ));
                 }
-                core.await_watch();
+                core.watched.await_kept();
                 launch::launch(core, &asking, request)
             })
             .await?;

@@ -46,8 +46,6 @@ const CHANGES: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
 const QUIET: Duration = Duration::from_millis(100);
 /// ...or when so much time has gone by since the first change.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How often the thread looks whether somebody has need of it.
-const REST: Duration = Duration::from_millis(20);
 /// How often the thread looks whether other policies are in force, or the daemon stops.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -134,7 +132,7 @@ impl Watch {
             self.watch_folders();
         }
         if self.stale.is_nothing() {
-            self.core.note_watch(true);
+            self.core.watched.note(true);
             self.stale = self.changes();
         }
         let stale = std::mem::take(&mut self.stale);
@@ -151,7 +149,7 @@ impl Watch {
 
     /// Watches nothing, for nobody is there to whom it would matter.
     fn rest(&mut self) {
-        self.core.note_watch(false);
+        self.core.watched.note(false);
         for (descriptor, _) in self.watched.drain() {
             let _ = self.inotify.rm_watch(descriptor); // it may have gone with its folder
         }
@@ -159,7 +157,7 @@ impl Watch {
         self.folders.clear();
         self.stale = Stale::default();
         self.generation = None;
-        thread::sleep(REST);
+        self.core.watched.rest();
     }
 
     /// Waits a tick for changes, and when there are some, until they are over.

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What was recorded of one attack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denials {
-    /// Number of denials.
+    /// Number of denials; in monitor mode of those that would have been.
     pub count: u64,
     /// Their reasons.
     pub reasons: BTreeSet<String>,
@@ -74,7 +74,7 @@ fn by_order(mut records: Vec<Value>) -> ByOrder {
         if let Some(serial) = begins(record) {
             current = Some(serial);
             all.entry(serial).or_default();
-        } else if text(record, "/unmapped/verdict") == "deny"
+        } else if matches!(text(record, "/unmapped/verdict"), "deny" | "would-deny")
             && let Some(denials) = current.and_then(|serial| all.get_mut(&serial))
         {
             denials.count += 1;
