@@ -389,7 +389,7 @@ fn a_policy_that_is_not_good_at_one_start_denies_everything_and_is_tried_again_a
     assert_eq!(door.arrived(), 1);
     let rejected = || {
         record::show(&[]).iter().any(|record| {
-            record.kind() == "policy-rejected" && record.to_string().contains(&agent.name)
+            record.kind() == "policy-rejected" && record.0["entity"]["name"] == agent.name
         })
     };
     await_true("a record of it", rejected);
