@@ -43,6 +43,8 @@ pub const GUARDED_TREE: u32 = 4;
 /// Value in `GUARDED`: where the journal takes the output of what systemd starts. As `GUARDED_LISTED`, and
 /// a session may write on a connection to it that was made outside.
 pub const GUARDED_JOURNAL: u32 = 5;
+/// Value in `GUARDED`: as `GUARDED_WAY`, and no session makes anything of a new name in the folder itself.
+pub const GUARDED_CLOSED: u32 = 6;
 /// Files that the daemon can be learning at once.
 pub const MAX_LEARN: u32 = 64;
 /// Bytes of the ring for denials.

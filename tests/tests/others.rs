@@ -2,11 +2,16 @@
 //! file, limits and scheduling, terminals that are shared, disks and file systems as a whole.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use enforcer_tests::{
     Record,
     attack::{bystander, denied_inside_only, inside, outside, policy},
+    place,
     record::lines,
 };
 use nix::libc::{ENOKEY, EPERM};
@@ -297,4 +302,62 @@ sys_(31, memory, 0, 0)
     );
     let doctor = enforcer_tests::cli::must(["doctor"]);
     assert!(doctor.contains("open-ipc"), "{doctor}");
+}
+
+/// Files and folders that would be run, loaded or obeyed later, by somebody outside.
+const STARTED: &str = r#"
+def make(path, folder=False):
+    def attempt():
+        if folder: os.mkdir(path)
+        else: open(path, "w").write("x")
+    t(path, attempt)
+make("/etc/cron.d/enforcer-test")
+make("/etc/systemd/system/enforcer.service")
+make("/etc/systemd/system/enforcer.service.d", True)
+make("/etc/profile.d/enforcer-test.sh")
+make("/etc/ld.so.preload-test")
+make("/usr/libx32", True)
+def moved():
+    name = "%s/x" % folder
+    open(name, "w").write("x"); os.rename(name, "/etc/enforcer-test")
+t("/etc/enforcer-test", moved)
+def linked():
+    name = "%s/y" % folder
+    open(name, "w").write("x"); os.link(name, "/etc/cron.d/enforcer-test-2")
+t("/etc/cron.d/enforcer-test-2", linked)
+t("/etc/profile.d/enforcer-test-3", lambda: os.symlink("/dev/null", "/etc/profile.d/enforcer-test-3"))
+"#;
+
+#[test]
+fn x12_what_the_host_starts_by_itself_is_not_written() {
+    let folder = place::directory("started");
+    let attack = format!("folder = {:?}\n{STARTED}", place::text(&folder));
+    let clean = |paths: &BTreeMap<String, i32>| {
+        for path in paths.keys().map(Path::new) {
+            let gone = if path.is_dir() {
+                fs::remove_dir(path)
+            } else {
+                fs::remove_file(path)
+            };
+            gone.expect("it was made");
+        }
+    };
+    let twin = outside(&attack);
+    assert!(twin.values().all(|errno| *errno == 0), "{twin:?}");
+    clean(&twin);
+    let (found, records) = inside(&policy("started"), &attack);
+    assert_eq!(found.len(), twin.len());
+    for (path, errno) in &found {
+        assert_eq!(*errno, EPERM, "{path}");
+        assert!(Path::new(path).symlink_metadata().is_err(), "{path}");
+    }
+    assert_eq!(lines(&records), vec!["write deny listed-code"; found.len()]);
+    // Below folders of which nothing is started, root writes as before.
+    let free = format!(
+        "open({:?}, 'w').write('x'); t('free', lambda: None)",
+        place::text(&folder.join("free"))
+    );
+    let (found, records) = inside(&policy("started"), &free);
+    assert_eq!((found["free"], records.len()), (0, 0));
+    assert!(folder.join("free").exists());
 }

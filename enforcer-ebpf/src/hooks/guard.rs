@@ -5,7 +5,7 @@
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::{FILE_ENTRY, Kind, Other},
-    maps::{GUARDED_OWN, GUARDED_TREE},
+    maps::{GUARDED_CLOSED, GUARDED_OWN, GUARDED_TREE},
     object::{FileId, FileStamp},
     verdict::{Reason, Verdict},
 };
@@ -139,9 +139,18 @@ fn own_or_listed(acting: &Acting, entry: Ptr) -> i32 {
 #[inline(always)]
 fn made(entry: Ptr) -> i32 {
     match Acting::current() {
-        Some(acting) => answer(&acting, entry, of_tree(entry.follow(&DENTRY_PARENT))),
+        Some(acting) => added(&acting, entry),
         None => GO_ON,
     }
+}
+
+#[inline(always)]
+fn added(acting: &Acting, entry: Ptr) -> i32 {
+    let folder = entry.follow(&DENTRY_PARENT);
+    if of_entry(folder) == GUARDED_CLOSED {
+        return answer(acting, entry, u64::from(GUARDED_CLOSED));
+    }
+    answer(acting, entry, of_tree(folder))
 }
 
 /// An entry is taken out of a folder.
@@ -275,5 +284,9 @@ pub fn inode_rename(ctx: LsmContext) -> i32 {
     if moved != GO_ON {
         return moved;
     }
-    taken(&acting, Ptr::new(ctx.arg(2)), Ptr::new(ctx.arg(3)))
+    let replaced = Ptr::new(ctx.arg(3));
+    if replaced.read_pointer(&DENTRY_INODE).is_none() {
+        return added(&acting, replaced);
+    }
+    taken(&acting, Ptr::new(ctx.arg(2)), replaced)
 }

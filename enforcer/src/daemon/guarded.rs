@@ -3,8 +3,10 @@
 //!
 //! The enforcer's own are its folders of configuration, state, log and run time with everything
 //! below, its binary, and its service's unit. Trusted for their place are the files that policies
-//! name where only root can put files ([`super::places`]), and everything below the folders of the
-//! host's libraries. The folders and links on the way to each are guarded against being moved.
+//! name where only root can put files ([`super::places`]), everything below the folders of the host's
+//! libraries, and what services run that nobody starts by hand: units, jobs, rules, login hooks. The
+//! folders and links on the way to each are guarded against being moved, and where one of them could be
+//! made anew, nothing is.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +18,10 @@ use std::{
 };
 
 use enforcer_common::{
-    maps::{GUARDED_JOURNAL, GUARDED_LISTED, GUARDED_OWN, GUARDED_TREE, GUARDED_WAY, MAX_GUARDED},
+    maps::{
+        GUARDED_CLOSED, GUARDED_JOURNAL, GUARDED_LISTED, GUARDED_OWN, GUARDED_TREE, GUARDED_WAY,
+        MAX_GUARDED,
+    },
     object::FileId,
 };
 
@@ -33,6 +38,38 @@ const UNITS: [&str; 4] = [
     "/etc/systemd/system/enforcer.service.d/",
     "/usr/lib/sysusers.d/enforcer.conf",
 ];
+
+/// Where the host's services look for what they are to run or load, for root and everybody.
+const STARTED: [&str; 25] = [
+    "/etc/apt/",
+    "/etc/bash.bashrc",
+    "/etc/cron.d/",
+    "/etc/cron.daily/",
+    "/etc/cron.hourly/",
+    "/etc/cron.monthly/",
+    "/etc/cron.weekly/",
+    "/etc/crontab",
+    "/etc/init.d/",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d/",
+    "/etc/ld.so.preload",
+    "/etc/logrotate.d/",
+    "/etc/modprobe.d/",
+    "/etc/modules-load.d/",
+    "/etc/pam.d/",
+    "/etc/profile",
+    "/etc/profile.d/",
+    "/etc/rc.local",
+    "/etc/sudoers",
+    "/etc/sudoers.d/",
+    "/etc/systemd/",
+    "/etc/udev/",
+    "/var/spool/at/",
+    "/var/spool/cron/",
+];
+
+/// The same, of the running system: made before this daemon starts, or never.
+const STARTED_NOW: [&str; 2] = ["/run/systemd/", "/run/udev/"];
 
 /// Where the journal takes the output of what systemd starts (systemd-journald.service(8)).
 const JOURNAL: &str = "/run/systemd/journal/stdout";
@@ -83,9 +120,17 @@ impl Guards {
         own.extend(UNITS.map(PathBuf::from));
         own.extend(std::env::current_exe().ok());
         let mut guarded = Guarded::new();
-        for path in libraries::FOLDERS {
-            if let Ok(place) = Place::of(&format!("{path}/")) {
+        let libraries = libraries::FOLDERS.map(|path| format!("{path}/"));
+        let lasting = libraries.iter().map(String::as_str).chain(STARTED);
+        for path in lasting.clone().chain(STARTED_NOW) {
+            if let Ok(place) = Place::of(path) {
                 add(&self.learner, &place, &mut guarded)?;
+            }
+        }
+        for missing in lasting.map(Path::new).filter(|path| !path.exists()) {
+            let folder = missing.parent().unwrap_or(missing);
+            if let Ok(folder) = self.learner.identify_entry(folder) {
+                put(&mut guarded, folder, GUARDED_CLOSED);
             }
         }
         for path in &own {
@@ -185,10 +230,11 @@ pub fn put(guarded: &mut Guarded, file: FileId, value: u32) {
 const fn rank(value: u32) -> u32 {
     match value {
         GUARDED_WAY => 1,
-        GUARDED_LISTED => 2,
-        GUARDED_JOURNAL => 3,
-        GUARDED_TREE => 4,
-        _ => 5,
+        GUARDED_CLOSED => 2,
+        GUARDED_LISTED => 3,
+        GUARDED_JOURNAL => 4,
+        GUARDED_TREE => 5,
+        _ => 6,
     }
 }
 

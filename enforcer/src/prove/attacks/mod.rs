@@ -57,6 +57,8 @@ pub struct Doors {
     pub mark: PathBuf,
     /// A descriptor of a TCP connection made outside.
     pub connected: RawFd,
+    /// A descriptor of a connection over a unix socket, made outside.
+    pub connected_unix: RawFd,
     /// A descriptor of a unix socket by which such a connection is sent.
     pub gifts: RawFd,
     /// A process outside.

@@ -162,6 +162,11 @@ pub fn send_inherited(doors: &Doors) -> io::Result<()> {
     (&socket).write_all(WORD)
 }
 
+pub fn send_inherited_unix(doors: &Doors) -> io::Result<()> {
+    let socket = UnixStream::from(raw::inherited(doors.connected_unix)?);
+    (&socket).write_all(WORD)
+}
+
 pub fn sendfile_inherited(doors: &Doors) -> io::Result<()> {
     let socket = raw::inherited(doors.connected)?;
     let file = fs::File::open(&doors.program)?;

@@ -294,11 +294,23 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "X12",
         technique: "having something run later, by somebody else",
-        hooks: &["unix_stream_connect", "unix_may_send"],
+        hooks: &[
+            "unix_stream_connect",
+            "unix_may_send",
+            "file_open",
+            "inode_create",
+            "inode_mkdir",
+            "inode_symlink",
+            "inode_rename",
+            "inode_link",
+        ],
         open: &[Open::limit(
-            "an agent that runs as root can write cron jobs or units; one that is not root cannot",
+            "what users' shells and programs read in home folders that the agent may write to",
         )],
-        tests: &["unix_sockets::a_listed_socket_is_reached_and_no_other"],
+        tests: &[
+            "unix_sockets::a_listed_socket_is_reached_and_no_other",
+            "others::x12_what_the_host_starts_by_itself_is_not_written",
+        ],
         attacks: &[],
     },
     Row {

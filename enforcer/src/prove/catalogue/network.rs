@@ -206,6 +206,8 @@ pub(super) const ROWS: &[Row] = &[
             "connect::a_connection_made_outside_the_session_sends_nothing_in_it",
             "connect::what_was_connected_sends_nothing_once_the_policy_no_longer_lists_it",
             "mediation::n12_a_socket_from_another_process_does_not_arrive",
+            "unix_sockets::an_inherited_connection_is_written_to_only_where_the_policy_leads",
+            "unix_sockets::a_connection_is_held_to_the_policy_in_force_and_not_to_that_which_it_was_made_under",
         ],
         attacks: &[
             Attack::new(
@@ -213,6 +215,12 @@ pub(super) const ROWS: &[Row] = &[
                 "sending by an inherited connection",
                 Arrived,
                 a::send_inherited,
+            ),
+            Attack::new(
+                "n12-inherited-unix",
+                "sending by an inherited connection over a unix socket",
+                Arrived,
+                a::send_inherited_unix,
             ),
             Attack::new(
                 "n12-received",
@@ -254,6 +262,8 @@ pub(super) const ROWS: &[Row] = &[
             "unix_sockets::datagrams_reach_a_listed_socket_and_no_other",
             "unix_sockets::sequenced_packets_reach_a_listed_socket_and_no_other",
             "unix_sockets::the_socket_counts_and_not_the_name_that_leads_to_it",
+            "unix_sockets::a_session_reaches_the_sockets_that_it_bound_itself_and_no_other_session_does",
+            "unix_sockets::a_socket_that_was_bound_outside_does_not_become_the_sessions_own",
         ],
         attacks: &[
             Attack::new(

@@ -106,8 +106,14 @@ impl Scene {
     }
 
     /// Descriptors that a party is started with.
-    pub fn passed_on(&self) -> [&dyn AsFd; 2] {
-        [&self.sockets.near, &self.sockets.gifts]
+    pub fn passed_on(&self) -> [&dyn AsFd; 3] {
+        let Sockets {
+            near,
+            near_unix,
+            gifts,
+            ..
+        } = &self.sockets;
+        [near, near_unix, gifts]
     }
 
     /// Makes everything as it is to be before an attack.
@@ -153,6 +159,7 @@ impl Scene {
             mark: self.folder.join("work/mark"),
             folder: self.folder.clone(),
             connected: sockets.near.as_raw_fd(),
+            connected_unix: sockets.near_unix.as_raw_fd(),
             gifts: sockets.gifts.as_raw_fd(),
             victim: self.victims[usize::from(as_user)].door(),
             daemon: self.daemon,

@@ -40,6 +40,9 @@ pub struct Sockets {
     /// A connection to pass on, and its other end.
     pub near: TcpStream,
     far: TcpStream,
+    /// The same over a unix socket.
+    pub near_unix: UnixStream,
+    far_unix: UnixStream,
     /// By which a connection is sent, and where it is received.
     giver: UnixStream,
     pub gifts: UnixStream,
@@ -83,6 +86,9 @@ impl Sockets {
         let near = TcpStream::connect(tcp.local_addr()?)?;
         let far = tcp.accept()?.0;
         far.set_read_timeout(Some(PATIENCE))?;
+        let near_unix = UnixStream::connect(&names.stream)?;
+        let far_unix = stream.accept()?.0;
+        far_unix.set_nonblocking(true)?;
         let (giver, gifts) = UnixStream::pair()?;
         gifts.set_nonblocking(true)?;
         for listener in [Some(&tcp), tcp6.as_ref()].into_iter().flatten() {
@@ -105,6 +111,8 @@ impl Sockets {
             packet,
             near,
             far,
+            near_unix,
+            far_unix,
             giver,
             gifts,
         })
@@ -143,6 +151,12 @@ impl Sockets {
             found |= somebody_sent(socket)?;
         }
         // Unix sockets have no way on which something could still be.
+        while (&self.far_unix)
+            .read(&mut [0; 64])
+            .is_ok_and(|count| count > 0)
+        {
+            found = true;
+        }
         while self.stream.accept().is_ok() {
             found = true;
         }
