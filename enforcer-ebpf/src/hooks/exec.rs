@@ -170,17 +170,23 @@ pub fn bprm_check_security(ctx: LsmContext) -> i32 {
 /// kept in monitor mode alone, as the last one.
 #[inline(always)]
 fn remember(acting: &Acting, file: FileId, level: usize, sequence: u64) {
+    const { assert!(MAX_LEVELS == 3) };
     let label = acting.label;
-    let place = if level < MAX_LEVELS {
-        level
-    } else {
-        MAX_LEVELS - 1
-    };
-    // SAFETY: a live map value that only this task writes; `place` is below the length of `files`.
+    // SAFETY: a live map value that only this task writes. By constants, since of a number that a branch
+    // has bounded the verifier of 6.1 may believe what cannot be.
     unsafe {
-        (*label).next.files[place] = file;
-        (*label).next.exec = sequence;
-        (*label).next.levels = place as u32 + 1;
+        let next = &raw mut (*label).next;
+        match level {
+            0 => (*next).files[0] = file,
+            1 => (*next).files[1] = file,
+            _ => (*next).files[2] = file,
+        }
+        (*next).exec = sequence;
+        (*next).levels = if level < MAX_LEVELS {
+            level as u32 + 1
+        } else {
+            MAX_LEVELS as u32
+        };
     }
 }
 
