@@ -9,6 +9,7 @@ use std::{
 
 use enforcer::{cli::exit, kernel::load::MAPS};
 use enforcer_common::{
+    hooks::hooks_of,
     maps::{self, Counter},
     verdict::Reason,
 };
@@ -173,6 +174,20 @@ fn every_map_stands_with_its_capacity() {
         let cell = row.split('|').nth(3).unwrap_or_default();
         assert!(cell.trim().starts_with(&format!("{capacity} ")), "{row}");
     }
+}
+
+#[test]
+fn every_hook_has_a_program_that_does_nothing_to_be_measured_against() {
+    let text = read("enforcer-ebpf/src/bin/noop.rs");
+    let list = text.split("noop! {").nth(1).expect("the list");
+    let mut named: Vec<&str> = list
+        .trim_end_matches(['}', '\n'])
+        .split_whitespace()
+        .collect();
+    let mut hooks: Vec<&str> = hooks_of((6, 1), |_| true).collect();
+    named.sort_unstable();
+    hooks.sort_unstable();
+    assert_eq!(named, hooks);
 }
 
 #[test]

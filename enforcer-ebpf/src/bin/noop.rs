@@ -24,7 +24,7 @@ macro_rules! noop {
     )*};
 }
 
-// `enforcer_common::hooks`, which the loader goes by: one that is missing here is an error there.
+// All of `enforcer_common::hooks`, which a test of `enforcer/tests/docs.rs` holds them to.
 noop! {
     inode_listxattr task_free task_alloc socket_create socket_connect
     socket_sendmsg socket_bind socket_listen socket_setsockopt file_receive
@@ -35,5 +35,8 @@ noop! {
     bpf perf_event_open sb_mount sb_umount sb_remount
     sb_pivotroot move_mount userns_create kernel_load_data kernel_read_file
     kernel_module_request tun_dev_create bprm_check_security bprm_creds_from_file bprm_committed_creds
-    bprm_creds_for_exec file_permission
+    bprm_creds_for_exec file_permission inode_setxattr inode_removexattr inode_init_security_anon
+    uring_cmd task_setrlimit task_setscheduler task_setnice task_setioprio
+    file_fcntl file_ioctl file_ioctl_compat key_alloc inode_set_acl
+    inode_remove_acl
 }
