@@ -20,7 +20,7 @@ use aya_ebpf::{
 };
 use enforcer_common::object::{FileId, FileStamp};
 
-use crate::maps::OWN_SOCKETS;
+use crate::maps::{OWN_SOCKETS, Own};
 
 macro_rules! offsets {
     ($($name:ident)*) => {$(
@@ -251,36 +251,26 @@ pub fn socket_of(file: Ptr) -> Option<Ptr> {
     (!socket.is_null()).then_some(socket)
 }
 
-/// Notes that a unix socket is a session's own. Without memory for the note it is nobody's.
+/// What is known of whose own a unix socket is, made when there is nothing yet; `None` without memory
+/// for it, and then it is nobody's.
 #[inline(always)]
-pub fn note_own(sk: Ptr, session: u64) {
-    // SAFETY: the kernel gives a value of the map's own type, or nothing.
-    unsafe {
-        let value = bpf_sk_storage_get(
-            own_sockets(),
-            sk.raw(),
-            (&raw const session).cast_mut().cast(),
-            BPF_SK_STORAGE_GET_F_CREATE.into(),
-        )
-        .cast::<u64>();
-        if !value.is_null() {
-            *value = session; // a binding before may have failed
-        }
-    }
+pub fn own_made(sk: Ptr) -> Option<*mut Own> {
+    own(sk, BPF_SK_STORAGE_GET_F_CREATE)
 }
 
-/// The session whose own a unix socket is, or 0.
+/// What is known of whose own a unix socket is.
 #[inline(always)]
-pub fn owner_of(sk: Ptr) -> u64 {
-    // SAFETY: as in `note_own`.
-    unsafe {
-        let value = bpf_sk_storage_get(own_sockets(), sk.raw(), ptr::null_mut(), 0).cast::<u64>();
-        if value.is_null() { 0 } else { *value }
-    }
+pub fn own_known(sk: Ptr) -> Option<*mut Own> {
+    own(sk, 0)
 }
 
-fn own_sockets() -> *mut c_void {
-    (&raw const OWN_SOCKETS).cast_mut().cast()
+#[inline(always)]
+fn own(sk: Ptr, flags: u32) -> Option<*mut Own> {
+    let map = (&raw const OWN_SOCKETS).cast_mut().cast();
+    // SAFETY: the kernel gives a value of the map's own type, zeroed when it is new, or nothing.
+    let value = unsafe { bpf_sk_storage_get(map, sk.raw(), ptr::null_mut(), flags.into()) };
+    let value = value.cast::<Own>();
+    (!value.is_null()).then_some(value)
 }
 
 /// Writes the resolved path of `file` into `buffer`; gives its length with the NUL, or `None` when

@@ -80,10 +80,19 @@ pub static UNIX_PEERS: ArrayOfMaps<
     { MAX_TABLES as usize },
 > = ArrayOfMaps::new();
 
-/// Session of each unix socket that is its own business: one that it bound, both ends of a connection
-/// that it made to such a one, and the end of whoever else came to it. It lasts as long as the socket.
+/// Whose business a unix socket is, as session ids; 0 = nobody's. Two things that are written at two
+/// places: a socket that was bound here may be connected to somebody else's.
+#[repr(C)]
+pub struct Own {
+    /// The session that bound it.
+    pub bound: u64,
+    /// The session that bound what it is connected to, or from which it was accepted.
+    pub peer: u64,
+}
+
+/// What of the unix sockets is a session's own. An entry lasts as long as its socket.
 #[btf_map]
-pub static OWN_SOCKETS: SkStorage<u64> = SkStorage::new();
+pub static OWN_SOCKETS: SkStorage<Own> = SkStorage::new();
 
 /// Sessions that are kept for the next enrolment by slice or entry.
 #[btf_map]

@@ -272,6 +272,10 @@ fn speak_inherited(agent: &Agent, server: &UnixServer) -> ([bool; 2], Vec<u8>) {
         0
     );
     let denied = ["send s", "write s"].map(|way| live.ask(way).denied());
+    // Binding it makes it the session's own at this end, and not at the other.
+    let bound = live.ask(&format!("unix-bind s @{}", unique("bound")));
+    assert_eq!(bound.errno, 0, "{bound:?}");
+    assert_eq!(live.ask("send s").denied(), denied[0]);
     live.end();
     drop(outside);
     let mut told = Vec::new();
@@ -301,6 +305,8 @@ fn a_connection_is_held_to_the_policy_in_force_and_not_to_that_which_it_was_made
     let policy = Policy::new("revoked").unix("bus", &[&listed.name]);
     let mut live = policy.apply().live();
     assert_eq!(live.ask(&format!("unix-keep s {}", listed.name)).errno, 0);
+    let bound = live.ask(&format!("unix-bind s @{}", unique("bound")));
+    assert_eq!(bound.errno, 0, "{bound:?}");
     assert_eq!(live.ask("send s").errno, 0);
     let (mut arrived, _) = listed.listener().accept().unwrap();
     let _without = policy.replaced_by(Policy::new("revoked")).apply();

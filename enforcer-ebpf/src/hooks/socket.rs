@@ -18,7 +18,7 @@ use crate::{
     emit::{GO_ON, conclude, conclude_other},
     kernel::{
         MSG_FLAGS, MSG_NAME, MSG_NAMELEN, Ptr, SK_DADDR, SK_DPORT, SK_FAMILY, SK_NUM, SK_PROTOCOL,
-        SK_RCV_SADDR, SK_TYPE, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK, UNIX_ADDRESS, note_own,
+        SK_RCV_SADDR, SK_TYPE, SK_V6_DADDR, SK_V6_RCV_SADDR, SOCKET_SK, UNIX_ADDRESS, own_made,
     },
     label::Acting,
 };
@@ -200,8 +200,11 @@ pub fn socket_bind(ctx: LsmContext) -> i32 {
     let family: u16 = sk.load(&SK_FAMILY);
     if family == AF_UNIX {
         // A socket is bound once: one that was bound outside stays what it was.
-        if sk.read::<u64>(&UNIX_ADDRESS) == Some(0) {
-            note_own(sk, acting.session);
+        if sk.read::<u64>(&UNIX_ADDRESS) == Some(0)
+            && let Some(own) = own_made(sk)
+        {
+            // SAFETY: a live map value of integers.
+            unsafe { (*own).bound = acting.session };
         }
         return GO_ON;
     }

@@ -15,7 +15,7 @@ use crate::{
     emit::{GO_ON, conclude},
     kernel::{
         DENTRY_INODE, Ptr, SK_TYPE, SOCKET_SK, UNIX_ADDRESS, UNIX_ADDRESS_LEN, UNIX_ADDRESS_NAME,
-        UNIX_DENTRY, UNIX_PEER, note_own, owner_of, read_file_id,
+        UNIX_DENTRY, UNIX_PEER, own_known, own_made, read_file_id,
     },
     label::Acting,
 };
@@ -28,20 +28,41 @@ const FAMILY_LEN: u32 = 2;
 #[lsm(hook = "unix_stream_connect")]
 pub fn unix_stream_connect(ctx: LsmContext) -> i32 {
     let other = Ptr::new(ctx.arg(1));
-    let owner = owner_of(other);
+    let owner = bound_by(other);
+    let mut peer = 0;
     if let Some(acting) = Acting::current_or_seeded() {
         let answer = judge(&acting, other, owner, Way::Named);
         if answer != GO_ON {
             return answer;
         }
         if owner == acting.session {
-            note_own(Ptr::new(ctx.arg(0)), owner);
+            peer = owner;
         }
     }
-    if owner != 0 {
-        note_own(Ptr::new(ctx.arg(2)), owner);
-    }
+    note_peer(Ptr::new(ctx.arg(0)), peer);
+    note_peer(Ptr::new(ctx.arg(2)), owner);
     GO_ON
+}
+
+/// The session that bound a socket, or 0.
+#[inline(always)]
+fn bound_by(sk: Ptr) -> u64 {
+    // SAFETY: a live map value of integers.
+    own_known(sk).map_or(0, |own| unsafe { (*own).bound })
+}
+
+/// Notes whose own the other end of a socket is; of nobody's only where something was noted.
+#[inline(always)]
+fn note_peer(sk: Ptr, session: u64) {
+    let own = if session == 0 {
+        own_known(sk)
+    } else {
+        own_made(sk)
+    };
+    if let Some(own) = own {
+        // SAFETY: a live map value of integers.
+        unsafe { (*own).peer = session };
+    }
 }
 
 /// `unix_may_send(sock, other)`: datagrams, on connecting and on each message.
@@ -50,7 +71,7 @@ pub fn unix_may_send(ctx: LsmContext) -> i32 {
     match Acting::current_or_seeded() {
         Some(acting) => {
             let other = Ptr::new(ctx.arg(1)).follow(&SOCKET_SK);
-            let owner = if other.is_null() { 0 } else { owner_of(other) };
+            let owner = if other.is_null() { 0 } else { bound_by(other) };
             judge(&acting, other, owner, Way::Named)
         }
         None => GO_ON,
@@ -68,7 +89,11 @@ pub fn judge_written(acting: &Acting, sk: Ptr) -> i32 {
     let peer = sk.read(&UNIX_PEER).map(Ptr::new);
     match peer {
         Some(peer) if peer.is_null() => GO_ON, // the kernel itself refuses the message
-        Some(peer) => judge(acting, peer, owner_of(sk), Way::Written),
+        Some(peer) => {
+            // SAFETY: a live map value of integers.
+            let owner = own_known(sk).map_or(0, |own| unsafe { (*own).peer });
+            judge(acting, peer, owner, Way::Written)
+        }
         None => judge(acting, Ptr::new(core::ptr::null()), 0, Way::Written),
     }
 }
