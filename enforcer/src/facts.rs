@@ -12,8 +12,8 @@ use std::{
 };
 
 use enforcer_common::object::{FileId, FileStamp};
-use enforcer_policy::{Facts, FileFact, PathFact};
-use nix::unistd::User;
+use enforcer_policy::{CONTROL_SOCKET, Facts, FileFact, PathFact};
+use nix::unistd::{Group, User};
 use sha2::{Digest, Sha256};
 
 /// Regular files that one directory rule may stand for. More than any table holds: the compiler
@@ -31,6 +31,7 @@ pub struct HostFacts {
     identify: Box<Identify>,
     seen: RefCell<HashMap<String, Arc<PathFact>>>,
     digests: RefCell<HashMap<String, [u8; 32]>>,
+    control_socket: String,
 }
 
 impl HostFacts {
@@ -42,6 +43,16 @@ impl HostFacts {
             identify: Box::new(identify),
             seen: RefCell::default(),
             digests: RefCell::default(),
+            control_socket: CONTROL_SOCKET.to_owned(),
+        }
+    }
+
+    /// The same, for a daemon whose control socket is at `path`.
+    #[must_use]
+    pub fn with_control_socket(self, path: &Path) -> Self {
+        Self {
+            control_socket: path.display().to_string(),
+            ..self
         }
     }
 
@@ -168,6 +179,15 @@ impl Facts for HostFacts {
 
     fn has_user(&self, name: &str) -> bool {
         user_id(name).is_some()
+    }
+
+    fn has_group(&self, name: &str) -> bool {
+        // A name service that does not answer is no reason for a doubt about the policy.
+        !matches!(Group::from_name(name), Ok(None))
+    }
+
+    fn control_socket(&self) -> &str {
+        &self.control_socket
     }
 
     fn writable_directory(&self, path: &str) -> Option<String> {

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use enforcer_tests::{
@@ -12,6 +13,7 @@ use enforcer_tests::{
     place,
     record::{self, lines},
     server::LOOPBACK,
+    wait::eventually,
 };
 use nix::{
     libc::pid_t,
@@ -20,6 +22,8 @@ use nix::{
 };
 
 const CONTROL: &str = "/run/enforcer/control.sock";
+/// As the daemon has it (daemon/launch.rs).
+const MAX_PENDING_OF_USER: usize = 64;
 /// How a process can have others act for it. What they do stands after it.
 const DESCENDANTS: [&str; 8] = [
     "fork",
@@ -174,6 +178,67 @@ fn a_session_is_started_for_a_member_of_the_launch_group_only() {
     let output = launched_by("games", &by_games, &mark("member"));
     assert!(output.status.success(), "{}", cli::told(&output));
     assert!(mark("member").exists());
+}
+
+/// Asks for a session again and again without executing anything, as `agent` of the group `games`, and
+/// says how often it was given one; lives until its input ends.
+const ASKS_AND_STAYS: &str = r#"
+import http.client, socket, sys
+given = 0
+for _ in range(int(sys.argv[3])):
+    connection = http.client.HTTPConnection("enforcer")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(sys.argv[1])
+    body = '{"agent":"%s"}' % sys.argv[2]
+    connection.request("POST", "/v1/sessions", body, {"content-type": "application/json"})
+    answer = connection.getresponse()
+    given += answer.status == 200
+    refusal = answer.read().decode()
+print(given, refusal, flush=True)
+sys.stdin.read()
+"#;
+
+#[test]
+fn a_user_who_asks_for_sessions_and_begins_none_takes_no_more_than_his_share() {
+    let directory = place::directory("asks");
+    place::mode(&directory, 0o777);
+    let agent = Policy::bare("asks")
+        .exec("touch", &["/usr/bin/touch"])
+        .agent("[agent.enrol]\nlaunch = { group = \"games\" }")
+        .apply();
+    let asking = |count: usize| {
+        Command::new("/usr/bin/setpriv")
+            .args(["--reuid", "agent", "--regid", "agent", "--groups", "games"])
+            .args(["/usr/bin/python3", "-c", ASKS_AND_STAYS])
+            .args([CONTROL, &agent.name])
+            .arg(count.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("setpriv starts")
+    };
+    let mut greedy = asking(MAX_PENDING_OF_USER + 1);
+    let mut said = String::new();
+    BufReader::new(greedy.stdout.take().expect("a pipe"))
+        .read_line(&mut said)
+        .expect("it says what it was given");
+    assert!(
+        said.starts_with(&format!("{MAX_PENDING_OF_USER} ")) && said.contains("limit-reached"),
+        "{said}"
+    );
+    let output = launched_by("games", &agent.name, &directory.join("same-user"));
+    assert!(!output.status.success(), "{}", cli::told(&output));
+    assert!(!directory.join("same-user").exists());
+    // Others are not kept out by it, and when it ends nor is its user.
+    let other = agent.run(&["/usr/bin/touch", place::text(&directory.join("root"))]);
+    assert!(other.output.status.success() && directory.join("root").exists());
+    drop(greedy.stdin.take());
+    greedy.wait().expect("its end");
+    eventually("its places are free", || {
+        let output = launched_by("games", &agent.name, &directory.join("again"));
+        output.status.success()
+    });
+    assert!(directory.join("again").exists());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use enforcer_tests::{
     fault::{Daemon, Flood, LOG, Ledger, lines, program, stderr},
     long, place, record,
     server::LOOPBACK,
+    wait::eventually,
 };
 use nix::libc::EPERM;
 use serde_json::Value;
@@ -390,7 +391,7 @@ fn a_daemon_killed_while_it_applies_leaves_one_policy_or_the_other() {
     let servers = [TcpServer::on(LOOPBACK), TcpServer::on(LOOPBACK)];
     let base = Policy::new("either");
     // Many rules, so that there is something to be killed amidst.
-    let filler: Vec<String> = (0..400)
+    let filler: Vec<String> = (0..4_000)
         .map(|n| format!("tcp:10.0.{}.{}:443", n / 250, n % 250))
         .collect();
     let filler: Vec<&str> = filler.iter().map(String::as_str).collect();
@@ -417,20 +418,28 @@ fn a_daemon_killed_while_it_applies_leaves_one_policy_or_the_other() {
     let mut now = reached();
     assert_eq!(now, 0);
     let folder = place::directory("either");
+    // A policy that is never good tells whether another one is being applied, and changes nothing.
+    let never = Policy::bare("never").exec("nothing", &["/nothing/is/here"]);
+    let is_under_way = || never.try_apply().status.code() == Some(8);
+    let mut hit = 0;
     for round in 0..6 {
         let next = 1 - now;
         let file = folder.join("policy.toml");
         fs::write(&file, policies[next].text()).expect("the policy is written");
-        let applying = Command::new(ENFORCER)
+        let mut applying = Command::new(ENFORCER)
             .args(["policy", "apply", place::text(&file)])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("enforcer starts");
-        thread::sleep(Duration::from_millis(40 + 60 * round));
+        eventually("it is applied, or was", || {
+            is_under_way() || applying.try_wait().expect("it can be waited for").is_some()
+        });
+        thread::sleep(Duration::from_millis(60 * round));
         daemon.kill();
         let output = applying.wait_with_output().expect("it ends");
+        hit += u32::from(!output.status.success());
         let without = reached();
         if output.status.success() {
             assert_eq!(without, next, "applied is applied");
@@ -443,5 +452,6 @@ fn a_daemon_killed_while_it_applies_leaves_one_policy_or_the_other() {
             told(&output)
         );
     }
+    assert!(hit > 0, "no daemon was killed while it applied");
     worker.end();
 }

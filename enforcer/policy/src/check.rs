@@ -9,15 +9,18 @@ use crate::{
     lint::lint,
     resolve::resolve,
     source::Parsed,
+    tables::Tables,
 };
 
-/// The enforcer's control socket. A policy that allows it is refused: agents do not reach their
-/// governor.
+/// The enforcer's control socket, unless a daemon was told another one ([`Facts::control_socket`]).
+/// A policy that allows it is refused: agents do not reach their governor.
 pub const CONTROL_SOCKET: &str = "/run/enforcer/control.sock";
 
 /// What [`check`] found.
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
+    /// What the policy compiles to, as [`crate::compile`] gives it; `None` when it is refused.
+    pub tables: Option<Tables>,
     /// Why the policy is refused; empty when it is not.
     pub errors: Diagnostics,
     /// What is doubtful about it.
@@ -31,12 +34,13 @@ pub fn check(parsed: &Parsed, facts: &dyn Facts) -> Checked {
     let mut resolved = resolve(policy, facts);
     let mut found = std::mem::take(&mut resolved.faults);
     lint(policy, facts, &resolved, &mut found);
-    if let Err(limit) = compile::tables(policy, &resolved) {
-        found.push(*limit);
-    }
+    let tables = compile::tables(policy, &resolved)
+        .map_err(|limit| found.push(*limit))
+        .ok();
     let is_error = |fault: &Diagnostic| fault.severity == Severity::Error;
-    let (errors, warnings) = found.into_iter().partition(is_error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(is_error);
     Checked {
+        tables: tables.filter(|_| errors.is_empty()),
         errors: Diagnostics::new(parsed.sources.clone(), errors),
         warnings: Diagnostics::new(parsed.sources.clone(), warnings),
     }
@@ -48,10 +52,11 @@ pub(crate) fn is_control_socket(path: &str, id: Option<FileId>, facts: &dyn Fact
         .strip_prefix("/var")
         .filter(|p| p.starts_with("/run/"))
         .unwrap_or(path);
-    if path == CONTROL_SOCKET {
+    let own = facts.control_socket();
+    if path == CONTROL_SOCKET || path == own {
         return true;
     }
-    match facts.path(CONTROL_SOCKET) {
+    match facts.path(own) {
         PathFact::Socket { id: own } => id == Some(own),
         PathFact::File(_)
         | PathFact::Directory { .. }

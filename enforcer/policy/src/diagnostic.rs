@@ -60,6 +60,7 @@ lints! {
     IoUring = "io-uring", "`io_uring = true`: a part of the kernel that most agents do without is open to it.";
     Namespaces = "namespaces", "`namespaces = true`: user namespaces and mounts of the agent's own.";
     UnjudgedSockets = "unjudged-sockets", "`sockets` names a kind by which something can leave the host without being judged.";
+    MissingGroup = "missing-group", "This host has no group of the name in `launch`: only root and admins can launch the agent.";
     NoEnrolment = "no-enrolment", "The agent has no `launch`, `slice` or `entry` in `[agent.enrol]`: nothing can become a session of it.";
 }
 

@@ -2,6 +2,8 @@
 
 use enforcer_common::object::{FileId, FileStamp};
 
+use crate::check::CONTROL_SOCKET;
+
 /// A regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFact {
@@ -71,6 +73,17 @@ pub trait Facts {
     fn has_user(&self, name: &str) -> bool {
         let _ = name;
         true
+    }
+
+    /// Whether the host has a group of this name. Where groups are not known, it has.
+    fn has_group(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
+    /// Path of the enforcer's control socket, which no policy may allow.
+    fn control_socket(&self) -> &str {
+        CONTROL_SOCKET
     }
 
     /// The first directory on the way to `path` in which others than root can replace entries

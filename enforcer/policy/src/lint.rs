@@ -116,6 +116,7 @@ pub(crate) fn lint(
     found: &mut Vec<Diagnostic>,
 ) {
     no_enrolment(policy, found);
+    missing_group(policy, facts, found);
     set_id(policy, found);
     opened(policy, found);
     for rule in policy
@@ -148,6 +149,21 @@ fn no_enrolment(policy: &Policy, found: &mut Vec<Diagnostic>) {
         let message = "nothing can become a session of this agent";
         let hint = "add `[agent.enrol]` with `launch = { group = \"...\" }`, `slice` or `entry`";
         found.push(Diagnostic::lint(Lint::NoEnrolment, policy.agent.name.span, message).hint(hint));
+    }
+}
+
+fn missing_group(policy: &Policy, facts: &dyn Facts, found: &mut Vec<Diagnostic>) {
+    let launch = policy.agent.launch.as_ref();
+    let Some(group) = launch.and_then(|launch| launch.group.as_ref()) else {
+        return;
+    };
+    if !facts.has_group(&group.value) {
+        let message = format!("this host has no group {}", quoted(&group.value));
+        let hint = format!(
+            "make it, or only root launches the agent: groupadd --system {}",
+            group.value
+        );
+        found.push(Diagnostic::lint(Lint::MissingGroup, group.span, message).hint(hint));
     }
 }
 

@@ -289,7 +289,7 @@ impl Libraries {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Launch {
     /// Members of this group, and root; `None` = root alone.
-    pub group: Option<String>,
+    pub group: Option<Spanned<String>>,
 }
 
 /// What a rule does with its objects.

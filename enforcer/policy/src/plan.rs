@@ -238,7 +238,7 @@ fn words(agent: &Agent) -> [(&'static str, String); 17] {
             launch
                 .group
                 .as_ref()
-                .map_or("root".to_owned(), |group| format!("group {group}"))
+                .map_or("root".to_owned(), |group| format!("group {}", group.value))
         },
     );
     [

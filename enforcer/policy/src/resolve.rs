@@ -52,6 +52,9 @@ pub(crate) fn resolve(policy: &Policy, facts: &dyn Facts) -> Resolved {
         for path in &rule.paths {
             resolver.exec(index, rule, path);
         }
+        if may_be_missing(rule) {
+            resolver.tell_missing(&rule.paths, "left out of the rule");
+        }
     }
     for (_, rule) in policy.internet() {
         let by = rule.by.as_ref().map(|paths| resolver.by(paths));
@@ -91,7 +94,13 @@ impl<'a> Resolver<'a> {
     fn exec(&mut self, index: usize, rule: &'a ExecRule, path: &'a Spanned<String>) {
         let fact = self.fact(&path.value);
         if matches!(*fact, PathFact::Missing) {
-            return self.missing_file(rule, path);
+            if !may_be_missing(rule) {
+                let message = format!("{} is not there", quoted(&path.value));
+                self.fault(Diagnostic::error(path.span, message).hint(
+                    "correct the path, or add `optional = true` to the rule if not every host has it",
+                ));
+            }
+            return;
         }
         let files = match regular_files(path, &fact) {
             Ok(files) => files,
@@ -151,16 +160,30 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn missing_file(&mut self, rule: &ExecRule, path: &Spanned<String>) {
-        let message = format!("{} is not there", quoted(&path.value));
-        let fault = if rule.effect == Effect::Deny || rule.optional {
-            Diagnostic::lint(Lint::MissingFile, path.span, message)
-        } else {
-            Diagnostic::error(path.span, message).hint(
-                "correct the path, or add `optional = true` to the rule if not every host has it",
-            )
+    /// One lint for all paths of a rule that lead nowhere and may: what most hosts have some of is no
+    /// news line by line.
+    fn tell_missing(&mut self, paths: &'a [Spanned<String>], consequence: &str) {
+        let mut missing = paths
+            .iter()
+            .filter(|path| matches!(*self.fact(&path.value), PathFact::Missing));
+        let Some(first) = missing.next() else {
+            return;
         };
-        self.fault(fault);
+        let others: Vec<String> = missing.map(|path| quoted(&path.value)).collect();
+        let message = match others.len() {
+            0 => format!("{} is not there: {consequence}", quoted(&first.value)),
+            more => format!(
+                "{} and {more} more of {} are not there: {consequence}",
+                quoted(&first.value),
+                paths.len()
+            ),
+        };
+        let lint = Diagnostic::lint(Lint::MissingFile, first.span, message);
+        self.fault(if others.is_empty() {
+            lint
+        } else {
+            lint.hint(format!("the others are {}", others.join(", ")))
+        });
     }
 
     /// Reports the files whose content is neither root's alone nor known by digest.
@@ -214,19 +237,12 @@ impl<'a> Resolver<'a> {
         let mut files = BTreeSet::new();
         for path in paths {
             let fact = self.fact(&path.value);
-            if matches!(*fact, PathFact::Missing) {
-                let message = format!(
-                    "{} is not there: the rule holds without it",
-                    quoted(&path.value)
-                );
-                self.fault(Diagnostic::lint(Lint::MissingFile, path.span, message));
-                continue;
-            }
             match regular_files(path, &fact) {
                 Ok(found) => files.extend(found.iter().map(|file| file.id)),
                 Err(fault) => self.fault(fault),
             }
         }
+        self.tell_missing(paths, "the rule holds without it");
         files
     }
 
@@ -271,6 +287,11 @@ impl<'a> Resolver<'a> {
         self.fault(fault);
         None
     }
+}
+
+/// Whether files of the rule that are not there are left out instead of being an error.
+fn may_be_missing(rule: &ExecRule) -> bool {
+    rule.effect == Effect::Deny || rule.optional
 }
 
 /// The regular files that a path names: itself, or those below a directory.

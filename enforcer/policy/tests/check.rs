@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Host, messages, policy};
-use enforcer_policy::{CONTROL_SOCKET, Lint, check, compile};
+use common::{HEAD, Host, messages, policy, source};
+use enforcer_policy::{CONTROL_SOCKET, Lint, NoIncludes, check, compile, parse};
 
 fn errors(rules: &str, host: &Host) -> Vec<String> {
     let parsed = policy(rules);
@@ -156,6 +156,48 @@ fn the_enforcers_own_socket_is_never_allowed() {
     }
     let absent = "[[unix]]\nid = \"u\"\nallow = [\"/run/enforcer/control.sock\"]\n";
     assert_eq!(errors(absent, &Host::default()).len(), 1);
+}
+
+#[test]
+fn a_socket_that_the_daemon_was_told_to_listen_on_is_its_own_too() {
+    let unix = "[[unix]]\nid = \"u\"\nallow = [\"/srv/own.sock\"]\n";
+    let host = Host::default().socket("/srv/own.sock");
+    assert_eq!(errors(unix, &host).len(), 0);
+    let found = errors(unix, &host.control_socket("/srv/own.sock"));
+    assert!(found[0].starts_with("this is the enforcer's own control socket"));
+}
+
+#[test]
+fn what_of_a_rule_is_not_there_is_one_warning() {
+    let lines = "allow = [\"/usr/bin/git\", \"/usr/bin/hg\", \"/usr/bin/svn\"]\noptional = true";
+    let checked = check(&policy(&exec(lines)), &host());
+    assert_eq!(
+        messages(&checked.warnings),
+        [
+            "`/usr/bin/hg` and 1 more of 3 are not there: left out of the rule (the others are `/usr/bin/svn`)"
+        ]
+    );
+    let by = "[[connect]]\nid = \"c\"\nallow = [\"tcp:192.0.2.1:443\"]\nby = [\"/usr/bin/git\", \"/usr/bin/hg\"]\n";
+    let both = format!("{}{by}", exec("allow = [\"/usr/bin/git\"]"));
+    let checked = check(&policy(&both), &host());
+    assert_eq!(
+        messages(&checked.warnings),
+        ["`/usr/bin/hg` is not there: the rule holds without it"]
+    );
+}
+
+#[test]
+fn a_group_that_the_host_does_not_have_launches_nobody_and_is_told() {
+    let text = HEAD.replace("launch = {}", "launch = { group = \"bots\" }");
+    let parsed = parse(source("p.toml", &text), &NoIncludes).expect("a policy");
+    assert_eq!(messages(&check(&parsed, &host()).warnings).len(), 0);
+    let found = messages(&check(&parsed, &host().without_groups()).warnings);
+    assert_eq!(
+        found,
+        [
+            "this host has no group `bots` (make it, or only root launches the agent: groupadd --system bots)"
+        ]
+    );
 }
 
 #[test]

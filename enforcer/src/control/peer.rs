@@ -129,11 +129,12 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Identifies the peer of `stream`.
+    /// Identifies the peer of `stream`, and holds its process. It has no role yet: to look the role
+    /// groups up takes time, in which a process that is not held could end and its pid be another's.
     ///
     /// # Errors
     /// [`PeerError`]: the connection must be refused.
-    pub fn identify(stream: &UnixStream, role_groups: RoleGroups) -> Result<Self, PeerError> {
+    pub fn identify(stream: &UnixStream) -> Result<Self, PeerError> {
         let cred = stream.peer_cred().map_err(PeerError::Credentials)?;
         let pid = cred
             .pid()
@@ -147,12 +148,21 @@ impl Peer {
             pid,
             uid: cred.uid(),
             gid: cred.gid(),
-            roles: Roles::of(cred.uid(), &groups, role_groups),
+            roles: Roles::default(),
             groups,
             pidfd: Arc::new(pidfd),
         };
         peer.same_user()?;
         Ok(peer)
+    }
+
+    /// The same peer with the roles that these groups give it.
+    #[must_use]
+    pub fn with_roles(self, role_groups: RoleGroups) -> Self {
+        Self {
+            roles: Roles::of(self.uid, &self.groups, role_groups),
+            ..self
+        }
     }
 
     /// Whether the process still exists; while it does, `pid` means it and no other.
@@ -282,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_is_identified_by_the_kernel_and_noticed_when_gone() {
         let (ours, _theirs) = UnixStream::pair().expect("a socket pair");
-        let peer = Peer::identify(&ours, GROUPS).expect("this process is the peer");
+        let peer = Peer::identify(&ours).expect("this process is the peer");
         assert_eq!(peer.pid, std::process::id());
         assert_eq!(peer.uid, nix::unistd::geteuid().as_raw());
         assert!(peer.is_alive() && peer.in_group(peer.gid));

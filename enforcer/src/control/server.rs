@@ -18,7 +18,7 @@ use tokio::{net::UnixStream, sync::watch, task::JoinSet, time::timeout};
 
 use super::{
     listen::ControlSocket,
-    peer::{Peer, PeerError, RoleGroups},
+    peer::{Peer, RoleGroups},
     routes::router,
     service::Service,
 };
@@ -43,18 +43,15 @@ pub async fn serve<S: Service>(
     service: Arc<S>,
     shutdown: impl Future<Output = ()>,
 ) {
-    serve_peers(socket, service, shutdown, Peer::identify).await;
+    let give_roles = |peer: Peer| peer.with_roles(RoleGroups::resolve());
+    serve_peers(socket, service, shutdown, give_roles).await;
 }
 
 pub(super) async fn serve_peers<S: Service>(
     socket: ControlSocket,
     service: Arc<S>,
     shutdown: impl Future<Output = ()>,
-    identify: impl Fn(&UnixStream, RoleGroups) -> Result<Peer, PeerError>
-    + Clone
-    + Send
-    + Sync
-    + 'static,
+    give_roles: impl FnOnce(Peer) -> Peer + Clone + Send + 'static,
 ) {
     let (stop, stopped) = watch::channel(());
     let places = Arc::new(Places::default());
@@ -67,7 +64,7 @@ pub(super) async fn serve_peers<S: Service>(
             accepted = socket.listener().accept() => match accepted {
                 Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                     let connection = Connection { stream, service: service.clone(), places: places.clone(), stopped: stopped.clone() };
-                    connections.spawn(connection.run(identify.clone()));
+                    connections.spawn(connection.run(give_roles.clone()));
                 }
                 Ok(_) => tracing::warn!(limit = MAX_CONNECTIONS, "control connection closed: too many"),
                 Err(error) => {
@@ -92,14 +89,14 @@ struct Connection<S> {
 }
 
 impl<S: Service> Connection<S> {
-    async fn run(self, identify: impl Fn(&UnixStream, RoleGroups) -> Result<Peer, PeerError>) {
-        // The name service may block; the runtime must not.
-        let groups = tokio::task::spawn_blocking(RoleGroups::resolve)
-            .await
-            .unwrap_or_default();
-        let peer = match identify(&self.stream, groups) {
+    async fn run(self, give_roles: impl FnOnce(Peer) -> Peer + Send + 'static) {
+        let peer = match Peer::identify(&self.stream) {
             Ok(peer) => peer,
             Err(error) => return tracing::warn!(%error, "control connection refused"),
+        };
+        // The name service may block; the runtime must not.
+        let Ok(peer) = tokio::task::spawn_blocking(|| give_roles(peer)).await else {
+            return; // the runtime ends
         };
         let Some(_place) = Places::take(&self.places, peer.uid) else {
             return tracing::warn!(

@@ -1,6 +1,6 @@
 //! What the daemon's parts share: the kernel's maps, the policies, the sessions, the log's state.
 //!
-//! Locks are taken in this order and no other: `applying`, `policies`, `sessions`, `maps`, `spares`,
+//! Locks are taken in this order and no other: `applying`, `changing`, `policies`, `sessions`, `maps`, `spares`,
 //! `names`, the rest.
 
 #![forbid(unsafe_code)]
@@ -62,6 +62,7 @@ pub struct Core {
     pub learner: Arc<Learner>,
     policies: Mutex<Policies>,
     applying: Mutex<()>,
+    changing: Mutex<()>,
     sessions: Mutex<Registry>,
     maps: Mutex<SessionMaps>,
     spares: Mutex<Spares>,
@@ -137,6 +138,7 @@ impl Core {
             learner,
             policies: Mutex::new(policies),
             applying: Mutex::new(()),
+            changing: Mutex::new(()),
             maps: Mutex::new(maps),
             spares: Mutex::new(spares),
             enrols: AtomicBool::new(false),
@@ -175,7 +177,13 @@ impl Core {
         }
     }
 
-    /// The policies, after whoever is applying.
+    /// The right to change policies: whoever looks at files in order to put something in force holds it
+    /// from the look on, without holding the policies themselves, which others read meanwhile.
+    pub fn change(&self) -> MutexGuard<'_, ()> {
+        lock(&self.changing)
+    }
+
+    /// The policies.
     pub fn policies(&self) -> MutexGuard<'_, Policies> {
         lock(&self.policies)
     }
@@ -308,8 +316,14 @@ impl Core {
 
     /// Looks at the files of every policy again, and puts those in force that mean something else now.
     pub fn refresh_policies(self: &Arc<Self>) {
+        let _right = self.change();
+        let (looker, agents) = {
+            let mut policies = self.policies();
+            (policies.looker(), policies.begin_look())
+        };
+        let refreshed = looker.look_again(&agents);
         let mut policies = self.policies();
-        let refreshed = policies.refresh(&self.busy_agents(), &|generation, agents| {
+        let refreshed = policies.take_in(refreshed, &self.busy_agents(), &|generation, agents| {
             self.names().add(generation, agents)
         });
         let generation = policies.generation();

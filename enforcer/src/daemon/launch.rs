@@ -26,6 +26,10 @@ use crate::{
 /// Pause between two looks at a process that has not begun its session.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Sessions at once that a user other than root may have asked for and not begun, so that none can
+/// take all places.
+pub const MAX_PENDING_OF_USER: usize = 64;
+
 /// What a session is held to and for whom.
 pub struct Terms {
     /// Agent's name.
@@ -80,9 +84,9 @@ fn terms(policies: &Policies, peer: &Peer, agent: &str) -> Result<Terms, Problem
     let may = peer.roles.admin
         || known.is_some_and(|agent| {
             let launch = agent.policy().agent.launch.as_ref();
-            let group = launch.and_then(|launch| launch.group.as_deref());
+            let group = launch.and_then(|launch| launch.group.as_ref());
             group
-                .and_then(group_id)
+                .and_then(|group| group_id(&group.value))
                 .is_some_and(|gid| peer.in_group(gid))
         });
     let told_what_exists = peer.roles.viewer && known.is_none();
@@ -137,6 +141,16 @@ pub fn begin(
         return Err(Problem::new(
             ErrorCode::NotEnforcing,
             "enforcement is being removed",
+        ));
+    }
+    let waiting = |entry: &&Entry| entry.uid == uid && entry.state == State::Pending;
+    if uid != 0 && sessions.living().filter(waiting).count() >= MAX_PENDING_OF_USER {
+        return Err(Problem::new(
+            ErrorCode::LimitReached,
+            format!("{MAX_PENDING_OF_USER} sessions of this user wait for their first program"),
+        )
+        .hint(
+            "a process that asks for a session and executes nothing keeps its place until it ends",
         ));
     }
     let Some(slot) = core.free_slot(&sessions) else {

@@ -173,7 +173,6 @@ fn refuse_unless(check: Check) -> Result<(), Refused> {
 }
 
 fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
-    let run_dir = config.run_dir();
     store::make_folder(&config.state_dir, 0o700)
         .with_context(|| config.state_dir.display().to_string())?;
     // A folder that is not there cannot be guarded, and a session of root's could make it.
@@ -202,8 +201,7 @@ fn start(config: DaemonConfig, kernel: (u32, u32)) -> Result<Arc<Core>> {
         guards,
         enrolment,
         learner.clone(),
-        &config.state_dir,
-        &run_dir,
+        &config,
         names.newest(),
     )
     .context("what earlier daemons left")?;

@@ -10,6 +10,7 @@
 mod agent;
 mod looks;
 mod prepare;
+mod refresh;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,8 +28,11 @@ use enforcer_common::{
 use enforcer_policy::{Audit, Cells, OnAuditFailure, Tables, plan};
 use serde::{Deserialize, Serialize};
 
-pub use self::agent::Agent;
-use self::prepare::{Prepared, prepare, refuse_clashes, sources_in};
+use self::prepare::{Prepared, sources_in};
+pub use self::{
+    agent::Agent,
+    prepare::{Looker, Preparation},
+};
 use super::{
     enrol,
     guarded::{self, Guarded, Guards},
@@ -38,10 +42,8 @@ use super::{
 use crate::{
     config::DaemonConfig,
     control::api::{
-        AgentChange, ChangeKind, Diagnostic, ErrorCode, PolicyOutcome, PolicyRequest, PolicySource,
-        Problem,
+        AgentChange, ChangeKind, ErrorCode, PolicyOutcome, PolicyRequest, PolicySource, Problem,
     },
-    facts::HostFacts,
     kernel::{
         KernelError,
         enrolment::{Enrolling, EnrolmentMaps},
@@ -89,7 +91,7 @@ pub struct Policies {
     maps: PolicyMaps,
     guards: Guards,
     enrolment: EnrolmentMaps,
-    learner: Arc<Learner>,
+    looker: Looker,
     generation: u32,
     /// The last generation number given out. None is used twice, not even by an attempt that
     /// failed: labels keep what they looked up by it.
@@ -119,11 +121,10 @@ impl Policies {
         guards: Guards,
         enrolment: EnrolmentMaps,
         learner: Arc<Learner>,
-        state_dir: &Path,
-        run_dir: &Path,
+        config: &DaemonConfig,
         newest_known: u32,
     ) -> io::Result<Self> {
-        let slots_file = run_dir.join("slots.json");
+        let slots_file = config.run_dir().join("slots.json");
         let in_kernel = maps
             .params()
             .iter()
@@ -131,7 +132,10 @@ impl Policies {
             .max()
             .unwrap_or(0);
         Ok(Self {
-            learner,
+            looker: Looker {
+                learner,
+                control_socket: config.socket.clone(),
+            },
             generation: in_kernel.max(newest_known),
             last_number: in_kernel.max(newest_known),
             agents: BTreeMap::new(),
@@ -140,7 +144,7 @@ impl Policies {
             canary: AgentParams::default(),
             canary_runs: Vec::new(),
             wrong: BTreeMap::new(),
-            accepted: state_dir.join("policy.json"),
+            accepted: config.state_dir.join("policy.json"),
             slots_file,
             maps,
             guards,
@@ -228,8 +232,8 @@ impl Policies {
         };
         let mut good = Vec::new();
         for source in policies {
-            match self.prepare(std::slice::from_ref(&source)) {
-                Ok((mut prepared, _)) => good.append(&mut prepared),
+            match self.looker.prepare(std::slice::from_ref(&source)) {
+                Ok(mut preparation) => good.append(&mut preparation.prepared),
                 Err(problem) => {
                     let found: Vec<_> = problem
                         .diagnostics
@@ -253,13 +257,23 @@ impl Policies {
         self.put_in_force(good, &[], busy, store_names)
     }
 
-    /// What applying `request` would change.
+    /// How policies are looked at here.
+    #[must_use]
+    pub fn looker(&self) -> Looker {
+        self.looker.clone()
+    }
+
+    /// What applying `request`, found good as `preparation`, would change.
     ///
     /// # Errors
-    /// `policy-invalid` with every finding, or `conflict` as [`Self::apply`].
-    pub fn plan(&self, request: &PolicyRequest) -> Result<PolicyOutcome, Problem> {
+    /// `conflict` as [`Self::apply`].
+    pub fn plan(
+        &self,
+        request: &PolicyRequest,
+        preparation: Preparation,
+    ) -> Result<PolicyOutcome, Problem> {
         self.is_expected(request)?;
-        let (prepared, warnings) = self.prepare(&request.policies)?;
+        let Preparation { prepared, warnings } = preparation;
         let changes = self.changes(&prepared, &self.pruned(request, &prepared));
         Ok(PolicyOutcome {
             generation: self.generation,
@@ -269,7 +283,10 @@ impl Policies {
     }
 
     /// Fails when another generation is in force than the one that whoever asks has looked at.
-    fn is_expected(&self, request: &PolicyRequest) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// `conflict`.
+    pub fn is_expected(&self, request: &PolicyRequest) -> Result<(), Problem> {
         let expected = request.expected_generation;
         if expected.is_none_or(|expected| expected == self.generation) {
             return Ok(());
@@ -279,19 +296,20 @@ impl Policies {
             .hint("look at what is in force with `enforcer policy list`, then plan again"))
     }
 
-    /// Puts `request` in force, or changes nothing.
+    /// Puts `request`, found good as `preparation`, in force, or changes nothing.
     ///
     /// # Errors
-    /// `policy-invalid` with every finding, `conflict` when another generation is in force than the
-    /// one expected, `limit-reached`, or the kernel's refusal.
+    /// `conflict` when another generation is in force than the one expected, `limit-reached`, or the
+    /// kernel's refusal.
     pub fn apply(
         &mut self,
         request: &PolicyRequest,
+        preparation: Preparation,
         busy: &BTreeSet<u32>,
         store_names: StoreNames<'_>,
     ) -> Result<(PolicyOutcome, Vec<Applied>), Problem> {
         self.is_expected(request)?;
-        let (prepared, warnings) = self.prepare(&request.policies)?;
+        let Preparation { prepared, warnings } = preparation;
         let removed = self.pruned(request, &prepared);
         let changes = self.changes(&prepared, &removed);
         if changes.is_empty() {
@@ -318,81 +336,6 @@ impl Policies {
             },
             applied,
         ))
-    }
-
-    /// Looks at the files of every agent again, and puts those agents in force whose tables differ
-    /// now. An agent whose policy is not good at the moment stays as it is: what changed of it is
-    /// denied.
-    ///
-    /// # Errors
-    /// As [`Policies::apply`].
-    pub fn refresh(
-        &mut self,
-        busy: &BTreeSet<u32>,
-        store_names: StoreNames<'_>,
-    ) -> Result<Vec<Applied>, Problem> {
-        let learner = self.learner.clone();
-        let facts = HostFacts::new(move |path| learner.identify(path));
-        let (mut changed, mut wrong) = (Vec::new(), BTreeMap::new());
-        for agent in self.agents.values_mut() {
-            if let Some(looks) = agent.looks.without_lost() {
-                Arc::make_mut(agent).looks = looks;
-            }
-        }
-        for (name, agent) in &self.agents {
-            let before = Some(&agent.looks);
-            match prepare(
-                &agent.source,
-                &facts,
-                &self.learner,
-                before,
-                &mut Vec::new(),
-            ) {
-                Ok(one) if one.fingerprint == agent.fingerprint => {}
-                Ok(one) => changed.push(one),
-                Err(found) => {
-                    let found: Vec<_> = found.iter().map(|d| d.rendered.as_str()).collect();
-                    wrong.insert(name.clone(), found.join("\n"));
-                }
-            }
-        }
-        for (agent, found) in &wrong {
-            if self.wrong.get(agent) != Some(found) {
-                tracing::warn!(
-                    agent,
-                    "its policy is no longer good on this host, and stays as it was:\n{found}"
-                );
-            }
-        }
-        self.wrong = wrong;
-        if changed.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.put_in_force(changed, &[], busy, store_names)
-    }
-
-    fn prepare(
-        &self,
-        sources: &[PolicySource],
-    ) -> Result<(Vec<Prepared>, Vec<Diagnostic>), Problem> {
-        let learner = self.learner.clone();
-        let facts = HostFacts::new(move |path| learner.identify(path));
-        let (mut prepared, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-        for source in sources {
-            match prepare(source, &facts, &self.learner, None, &mut warnings) {
-                Ok(one) => prepared.push(one),
-                Err(found) => errors.extend(found),
-            }
-        }
-        refuse_clashes(&prepared)?;
-        if errors.is_empty() {
-            return Ok((prepared, warnings));
-        }
-        let message = format!(
-            "{} found in the policies; nothing was changed",
-            count(errors.len(), "error")
-        );
-        Err(Problem::new(ErrorCode::PolicyInvalid, message).diagnostics(errors))
     }
 
     fn pruned(&self, request: &PolicyRequest, prepared: &[Prepared]) -> Vec<String> {
@@ -507,7 +450,7 @@ impl Policies {
 
     /// Who enrols, with these agents in force.
     fn enrolling(&self, agents: &BTreeMap<String, Arc<Agent>>) -> Result<Enrolling, Problem> {
-        let mut all = enrol::managers(&self.learner);
+        let mut all = enrol::managers(&self.looker.learner);
         for (name, agent) in agents {
             agent.ways.add(agent.slot, &mut all).map_err(|what| {
                 let message = format!("the {what} of agent `{name}` is another agent's");
@@ -690,9 +633,4 @@ fn guarded_by(agents: &BTreeMap<String, Arc<Agent>>) -> Guarded {
 
 fn internal(message: String) -> Problem {
     Problem::new(ErrorCode::Internal, message)
-}
-
-fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
 }

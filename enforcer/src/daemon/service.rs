@@ -12,7 +12,7 @@ use super::{
     core::{Core, counter},
     digests, launch,
     names::user_name,
-    policies::Rejected,
+    policies::{Preparation, Rejected},
     posture::posture,
     uninstall::uninstall,
 };
@@ -141,8 +141,7 @@ impl Service for Control {
     }
 
     async fn plan(&self, request: PolicyRequest) -> Answer<PolicyOutcome> {
-        self.blocking(move |core| core.policies().plan(&request))
-            .await
+        self.blocking(move |core| plan(core, &request)).await
     }
 
     async fn apply(&self, peer: &Peer, request: PolicyRequest) -> Answer<PolicyOutcome> {
@@ -238,6 +237,21 @@ fn status(core: &Core) -> Status {
     }
 }
 
+fn plan(core: &Core, request: &PolicyRequest) -> Answer<PolicyOutcome> {
+    let preparation = prepare(core, request)?;
+    core.policies().plan(request, preparation)
+}
+
+/// Parses, checks and compiles what is asked for, which may take its time: the policies are not locked.
+fn prepare(core: &Core, request: &PolicyRequest) -> Answer<Preparation> {
+    let looker = {
+        let policies = core.policies();
+        policies.is_expected(request)?;
+        policies.looker()
+    };
+    looker.prepare(&request.policies)
+}
+
 fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOutcome> {
     let Some(_turn) = core.try_apply() else {
         return Err(
@@ -245,9 +259,16 @@ fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOut
                 .hint("wait for it to end, then plan again"),
         );
     };
+    let _right = core.change();
+    let prepared = prepare(core, request);
     let mut policies = core.policies();
-    let result = policies.apply(request, &core.busy_agents(), &|generation, agents| {
-        core.names().add(generation, agents)
+    let result = prepared.and_then(|preparation| {
+        policies.apply(
+            request,
+            preparation,
+            &core.busy_agents(),
+            &|generation, agents| core.names().add(generation, agents),
+        )
     });
     let generation = policies.generation();
     match result {

@@ -54,8 +54,8 @@ pub(super) fn parse(log: &mut Log, text: &str, raw: Raw<'_>) -> Option<Agent> {
     let sockets = sockets(log, &fields);
     let enrol = fields.table("enrol").map(|raw| enrol(log, text, raw));
     let enrol = enrol.unwrap_or_default();
-    let owner = filled(log, &fields, "owner");
-    let purpose = filled(log, &fields, "purpose");
+    let owner = filled(log, &fields, "owner").map(|text| text.value);
+    let purpose = filled(log, &fields, "purpose").map(|text| text.value);
     // Only now may anything be missing: every error above was to be found first.
     Some(Agent {
         name: name?,
@@ -105,14 +105,14 @@ fn sockets(log: &mut Log, fields: &Fields<'_>) -> Option<Vec<Spanned<SocketKind>
     kinds
 }
 
-fn filled(log: &mut Log, fields: &Fields<'_>, name: &str) -> Option<String> {
+fn filled(log: &mut Log, fields: &Fields<'_>, name: &str) -> Option<Spanned<String>> {
     let text = fields.text(name)?;
     if text.value.trim().is_empty() {
         let message = format!("`{name}` says nothing");
         log.push(Diagnostic::error(text.span, message).expected("some text"));
         return None;
     }
-    Some(text.value)
+    Some(text)
 }
 
 fn check_name(log: &mut Log, name: Spanned<String>) -> Option<Spanned<String>> {

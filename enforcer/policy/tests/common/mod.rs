@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use enforcer_common::object::{FileId, FileStamp};
 use enforcer_policy::{
-    Diagnostics, Facts, FileFact, Includes, NoIncludes, Parsed, PathFact, Source, parse,
+    CONTROL_SOCKET, Diagnostics, Facts, FileFact, Includes, NoIncludes, Parsed, PathFact, Source,
+    parse,
 };
 
 /// The least that a policy needs besides rules.
@@ -55,6 +56,8 @@ pub struct Host {
     paths: BTreeMap<String, PathFact>,
     digests: BTreeMap<String, [u8; 32]>,
     loose: Option<(String, String)>,
+    control_socket: Option<String>,
+    has_no_groups: bool,
 }
 
 impl Host {
@@ -137,7 +140,28 @@ impl Host {
     }
 }
 
+impl Host {
+    /// With the enforcer's socket at another path.
+    pub fn control_socket(mut self, path: &str) -> Self {
+        self.control_socket = Some(path.into());
+        self
+    }
+
+    pub fn without_groups(mut self) -> Self {
+        self.has_no_groups = true;
+        self
+    }
+}
+
 impl Facts for Host {
+    fn has_group(&self, _name: &str) -> bool {
+        !self.has_no_groups
+    }
+
+    fn control_socket(&self) -> &str {
+        self.control_socket.as_deref().unwrap_or(CONTROL_SOCKET)
+    }
+
     fn path(&self, path: &str) -> PathFact {
         self.paths.get(path).cloned().unwrap_or(PathFact::Missing)
     }

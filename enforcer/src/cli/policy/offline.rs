@@ -4,8 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use enforcer_policy::{
-    Checked, Diagnostics, ExampleResult, Facts, NamedFacts, Parsed, check as check_policy,
-    run_examples,
+    Checked, ExampleResult, Facts, NamedFacts, Parsed, check as check_policy, run_examples,
 };
 use serde::Serialize;
 
@@ -51,7 +50,7 @@ pub(super) fn check(
                 None,
                 Checked {
                     errors,
-                    warnings: Diagnostics::default(),
+                    ..Checked::default()
                 },
             ),
         };

@@ -12,12 +12,12 @@ use std::{
     },
 };
 
-use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
     client::Client,
     listen::ControlSocket,
-    peer::{Peer, PeerError, RoleGroups, Roles},
+    peer::{Peer, Roles},
     server::serve_peers,
 };
 use service::Fake;
@@ -75,15 +75,14 @@ impl Scene {
         let socket = ControlSocket::bind(&folder.socket()).expect("a free path");
         let (stop, stopped) = oneshot::channel();
         let fake = Arc::new(fake);
-        let identify = move |stream: &UnixStream, groups: RoleGroups| -> Result<Peer, PeerError> {
-            let mut peer = Peer::identify(stream, groups)?;
+        let give_roles = move |mut peer: Peer| {
             peer.roles = roles;
-            Ok(peer)
+            peer
         };
         let shutdown = async {
             let _ = stopped.await;
         };
-        let server = tokio::spawn(serve_peers(socket, fake.clone(), shutdown, identify));
+        let server = tokio::spawn(serve_peers(socket, fake.clone(), shutdown, give_roles));
         Self {
             client: Client::new(&folder.socket()),
             folder,

@@ -4,10 +4,11 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use enforcer_policy::{Policy, Tables, check, compile};
+use enforcer_policy::{Policy, Tables, check};
 
 use super::{
     CANARY,
@@ -44,6 +45,54 @@ impl Prepared {
     }
 }
 
+/// Policies of one request that were found good, and what is doubtful about them.
+pub struct Preparation {
+    pub(super) prepared: Vec<Prepared>,
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// How policies are looked at: by files as the kernel knows them, and as what the daemon is.
+#[derive(Clone)]
+pub struct Looker {
+    /// Tells what the kernel calls a file.
+    pub learner: Arc<Learner>,
+    /// Where the daemon's own socket is.
+    pub control_socket: PathBuf,
+}
+
+impl Looker {
+    /// One look at the host.
+    pub fn facts(&self) -> HostFacts {
+        let learner = self.learner.clone();
+        HostFacts::new(move |path| learner.identify(path)).with_control_socket(&self.control_socket)
+    }
+
+    /// Parses, checks and compiles the policies of a request. It reads every file that needs a digest,
+    /// and so may take its time: nothing need be locked meanwhile.
+    ///
+    /// # Errors
+    /// `policy-invalid` with every finding.
+    pub fn prepare(&self, sources: &[PolicySource]) -> Result<Preparation, Problem> {
+        let facts = self.facts();
+        let (mut prepared, mut errors, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+        for source in sources {
+            match prepare(source, &facts, &self.learner, None, &mut warnings) {
+                Ok(one) => prepared.push(one),
+                Err(found) => errors.extend(found),
+            }
+        }
+        refuse_clashes(&prepared)?;
+        if errors.is_empty() {
+            return Ok(Preparation { prepared, warnings });
+        }
+        let message = format!(
+            "{} found in the policies; nothing was changed",
+            count(errors.len(), "error")
+        );
+        Err(Problem::new(ErrorCode::PolicyInvalid, message).diagnostics(errors))
+    }
+}
+
 /// Parses, checks and compiles one policy; warnings are added to `warnings`. `before` are the looks
 /// of the same policy in force, when it is looked at again without being applied.
 pub fn prepare(
@@ -61,10 +110,9 @@ pub fn prepare(
     let facts = &facts;
     let checked = check(&parsed, facts);
     warnings.extend(Diagnostic::list(&checked.warnings));
-    if !checked.errors.is_empty() {
+    let Some(tables) = checked.tables else {
         return Err(Diagnostic::list(&checked.errors));
-    }
-    let tables = compile(&parsed.policy, facts).map_err(|found| Diagnostic::list(&found))?;
+    };
     let ways = Ways::of(&parsed.policy, learner);
     let fingerprint = fingerprint(&tables, &ways);
     let looks = facts.keep(&parsed.policy);
@@ -91,7 +139,7 @@ fn fingerprint(tables: &Tables, ways: &Ways) -> u64 {
 }
 
 /// Two sources for one agent, or one for the daemon's own, are an error of the request.
-pub fn refuse_clashes(prepared: &[Prepared]) -> Result<(), Problem> {
+fn refuse_clashes(prepared: &[Prepared]) -> Result<(), Problem> {
     let mut seen = BTreeMap::from([(CANARY, "the daemon itself")]);
     for one in prepared {
         if let Some(other) = seen.insert(one.name(), &one.source.name) {
@@ -125,4 +173,9 @@ pub fn sources_in(folder: &Path) -> Vec<PolicySource> {
         }
     }
     sources
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
