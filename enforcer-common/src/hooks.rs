@@ -43,6 +43,7 @@ pub const HOOKS: &[&str] = &[
     "task_setnice",
     "task_setioprio",
     "file_fcntl",
+    "file_lock",
     "file_ioctl",
     "capable",
     "bpf",

@@ -63,9 +63,13 @@ pub struct Session {
     pub tasks: u64,
     /// Index of the agent in the policy's parameter table.
     pub agent: u32,
-    /// Explicit padding, always 0.
-    pub pad: u32,
+    /// [`SESSION_ROOT`], or 0.
+    pub flags: u32,
 }
+
+/// [`Session::flags`]: a program of the session ran as the host's root. Set by the kernel programs, and
+/// never taken back.
+pub const SESSION_ROOT: u32 = 1;
 
 /// "The process with this thread group id becomes the first of a session at its next exec."
 #[repr(C)]

@@ -42,7 +42,7 @@ fn every_shared_type_has_its_layout_and_no_hidden_padding() {
             session @ 0 + 8, image @ 8 + 64, next @ 72 + 64, conditions @ 136 + 8, slot @ 144 + 4,
             generation @ 148 + 4, unlisted @ 152 + 4, tgid @ 156 + 4,
         }
-        Session: 24, 8 { id @ 0 + 8, tasks @ 8 + 8, agent @ 16 + 4, pad @ 20 + 4 }
+        Session: 24, 8 { id @ 0 + 8, tasks @ 8 + 8, agent @ 16 + 4, flags @ 20 + 4 }
         Pending: 24, 8 { session @ 0 + 8, start_ticks @ 8 + 8, slot @ 16 + 4, pad @ 20 + 4 }
         Spare: 16, 8 { session @ 0 + 8, slot @ 8 + 4, pad @ 12 + 4 }
         EntryKey: 64, 8 { folder @ 0 + 16, uid @ 16 + 4, pad @ 20 + 4, name @ 24 + 40 }

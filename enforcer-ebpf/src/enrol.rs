@@ -4,7 +4,7 @@
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_uid_gid};
 use enforcer_common::{
     event::{Header, Kind},
-    label::{ANY_USER, ENTRY_LEN, EntryKey, NO_AGENT, SLICE_LEN, Spare},
+    label::{ANY_USER, ENTRY_LEN, EntryKey, NO_AGENT, SESSION_ROOT, SLICE_LEN, Spare},
     maps::{Counter, ENTRIES_IN_USE, SLICE_DEPTH},
     object::FileId,
     verdict::{Reason, Verdict},
@@ -15,9 +15,9 @@ use crate::{
     decide::Finding,
     emit::{conclude_reported, count, session_seeded},
     kernel::{
-        CGROUP_ANCESTORS, CGROUP_LEVEL, CGROUP_NODE, CSET_CGROUP, DENTRY_INODE, DENTRY_NAME,
-        DENTRY_PARENT, FILE_DENTRY, FILE_INODE, MM_EXE_FILE, NODE_NAME, Ptr, TASK_CGROUPS, TASK_MM,
-        current, read_file_id,
+        CGROUP_ANCESTORS, CGROUP_LEVEL, CGROUP_NODE, CRED_EUID, CSET_CGROUP, DENTRY_INODE,
+        DENTRY_NAME, DENTRY_PARENT, FILE_DENTRY, FILE_INODE, MM_EXE_FILE, NODE_NAME, Ptr,
+        TASK_CGROUPS, TASK_CRED, TASK_MM, current, read_file_id,
     },
     label::{Acting, session_at},
     maps::{ENTRIES, LABELS, NOBODY, SLICE_LEVELS, SLICES, SPARES},
@@ -81,6 +81,7 @@ fn of_slice() -> Option<u32> {
         .read_pointer(&TASK_CGROUPS)?
         .read_pointer(&CSET_CGROUP)?;
     let own: u32 = cgroup.read(&CGROUP_LEVEL)?;
+    let ancestors = cgroup.at(&CGROUP_ANCESTORS);
     let mut name = [0; SLICE_LEN];
     for level in 1..=SLICE_DEPTH {
         if level > own {
@@ -89,19 +90,31 @@ fn of_slice() -> Option<u32> {
         if levels & (1 << level) == 0 {
             continue;
         }
-        let ancestors = cgroup.at(&CGROUP_ANCESTORS);
-        let ancestor = Ptr::new(ancestors.plus(u64::from(level) * 8).copy()?);
-        let node = ancestor.read_pointer(&CGROUP_NODE)?;
-        if !node.read_pointer(&NODE_NAME)?.text_to(&mut name) {
-            continue; // longer than any slice's
+        match agent_of_group(ancestors, level, &mut name) {
+            Some(NO_AGENT) | None => {}
+            // A slice of this name and depth can be made by whoever has control groups of his own; but these
+            // are below another slice of the first level.
+            Some(agent) => {
+                let is_there = level == 1 || agent_of_group(ancestors, 1, &mut name).is_some();
+                return is_there.then_some(agent);
+            }
         }
-        // SAFETY: the value is copied at once.
-        if let Some(agent) = unsafe { SLICES.get(&name) } {
-            return Some(*agent);
-        }
-        name = [0; SLICE_LEN];
     }
     None
+}
+
+/// Whom the ancestor at this level enrols for by its name; [`NO_AGENT`]: for nobody, but slices below it do.
+/// The buffer is the caller's, since there is room on the stack for one.
+#[inline(always)]
+fn agent_of_group(ancestors: Ptr, level: u32, name: &mut [u8; SLICE_LEN]) -> Option<u32> {
+    let ancestor = Ptr::new(ancestors.plus(u64::from(level) * 8).copy()?);
+    let node = ancestor.read_pointer(&CGROUP_NODE)?;
+    *name = [0; SLICE_LEN];
+    if !node.read_pointer(&NODE_NAME)?.text_to(name) {
+        return None; // longer than any slice's
+    }
+    // SAFETY: the value is copied at once.
+    unsafe { SLICES.get(&*name) }.copied()
 }
 
 /// Takes a session that is kept, and gives it to this agent.
@@ -171,6 +184,10 @@ fn seed(agent: u32) -> u64 {
         (*label).session = spare.session;
     }
     if let Some(session) = session_at(spare.slot) {
+        if current().follow(&TASK_CRED).load::<u32>(&CRED_EUID) == 0 {
+            // SAFETY: a live map value of integers; every writer writes the same.
+            unsafe { (*session).flags |= SESSION_ROOT };
+        }
         // SAFETY: a live map value; the field is only changed atomically.
         fetch_add(unsafe { &raw mut (*session).tasks }, 1);
     }

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use enforcer_common::{
     label::{
         AGENT_AUDIT_OR_DENY, AGENT_ENFORCE, AGENT_PRESENT, AgentParams, GONE, Image, Label,
-        MAX_LEVELS, Session, UNLISTED,
+        MAX_LEVELS, SESSION_ROOT, Session, UNLISTED,
     },
     object::FileId,
     permit::{ALWAYS, ExecPermit},
@@ -149,6 +149,27 @@ impl Acting {
             level += 1;
         }
         false
+    }
+
+    /// Whether a program of the session ran as root. Root writes what others trust, by any way: also by
+    /// user namespaces that it maps itself into, with its own files below mounts that no guard knows.
+    #[inline(always)]
+    pub fn has_been_root(&self) -> bool {
+        // SAFETY: a live map value that only this task writes, and one of integers.
+        unsafe {
+            session_at((*self.label).slot).is_none_or(|entry| (*entry).flags & SESSION_ROOT != 0)
+        }
+    }
+
+    /// Notes that the session's program runs as root from now on.
+    #[inline(always)]
+    pub fn note_root(&self) {
+        // SAFETY: as above; every writer writes the same.
+        unsafe {
+            if let Some(entry) = session_at((*self.label).slot) {
+                (*entry).flags |= SESSION_ROOT;
+            }
+        }
     }
 
     /// Whether denials are enforced, or only reported.

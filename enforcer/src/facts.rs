@@ -6,8 +6,11 @@ use std::{
     collections::HashMap,
     fs::{self, File, Metadata},
     io,
-    os::unix::fs::{FileTypeExt, MetadataExt},
-    path::Path,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
+    },
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -84,10 +87,11 @@ impl HostFacts {
     }
 
     fn look(&self, path: &Path) -> io::Result<PathFact> {
-        let metadata = fs::metadata(path)?;
+        let held = Held::open(path)?;
+        let metadata = held.metadata()?;
         let kind = metadata.file_type();
         if kind.is_file() {
-            return Ok(PathFact::File(self.file(path, &metadata)?));
+            return Ok(PathFact::File(self.file(path, &held, &metadata)?));
         }
         if kind.is_dir() {
             let mut files = Vec::new();
@@ -100,7 +104,7 @@ impl HostFacts {
         }
         if kind.is_socket() {
             return Ok(PathFact::Socket {
-                id: (self.identify)(path)?.0,
+                id: (self.identify)(&held.path())?.0,
             });
         }
         Ok(PathFact::Other(if kind.is_fifo() {
@@ -112,8 +116,8 @@ impl HostFacts {
         }))
     }
 
-    fn file(&self, path: &Path, metadata: &Metadata) -> io::Result<FileFact> {
-        let (id, stamp) = (self.identify)(path)?;
+    fn file(&self, path: &Path, held: &Held, metadata: &Metadata) -> io::Result<FileFact> {
+        let (id, stamp) = (self.identify)(&held.path())?;
         Ok(FileFact {
             path: text_of(path)?.to_owned(),
             id,
@@ -141,8 +145,11 @@ impl HostFacts {
                 self.walk(&path, depth - 1, files)?;
                 continue;
             }
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_file() => files.push(self.file(&path, &metadata)?),
+            let looked = Held::open(&path).and_then(|held| Ok((held.metadata()?, held)));
+            match looked {
+                Ok((metadata, held)) if metadata.is_file() => {
+                    files.push(self.file(&path, &held, &metadata)?);
+                }
                 Ok(_) => {}
                 // A dangling link, or a file that went away meanwhile: nothing that could run.
                 Err(error) if is_missing(&error) => {}
@@ -163,17 +170,22 @@ impl Facts for HostFacts {
         (*self.at(path)).clone()
     }
 
-    /// Reads the file, and makes sure that it was one file all the while.
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        let at = Path::new(path);
-        let before = (self.identify)(at).map_err(|error| error.to_string())?;
-        let digest = digest_of(at).map_err(|error| error.to_string())?;
-        let after = (self.identify)(at).map_err(|error| error.to_string())?;
-        if before == after {
-            self.digests.borrow_mut().insert(path.to_owned(), digest);
-            Ok(digest)
-        } else {
-            Err("it changed while it was read".into())
+    /// Reads the file, and makes sure that it is the one that was looked at, before and after.
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
+        let read = || {
+            let at = Held::open(Path::new(&file.path))?;
+            let before = (self.identify)(&at.path())?;
+            let digest = digest_of(&at.path())?;
+            let after = (self.identify)(&at.path())?;
+            let known = (file.id, file.stamp);
+            io::Result::Ok((before == known && after == known).then_some(digest))
+        };
+        match read().map_err(|error| error.to_string())? {
+            Some(digest) => {
+                self.digests.borrow_mut().insert(file.path.clone(), digest);
+                Ok(digest)
+            }
+            None => Err("it changed since it was looked at".into()),
         }
     }
 
@@ -201,6 +213,29 @@ impl Facts for HostFacts {
                 let sticky = permissions(&metadata) & 0o1000 != 0;
                 (replaceable && !sticky).then(|| folder.to_str().map(str::to_owned))?
             })
+    }
+}
+
+/// What a path leads to, held: whatever comes to stand at the path, all that is asked of it is asked of one
+/// file. It is not opened for anything that could block or act.
+struct Held(File);
+
+impl Held {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nix::libc::O_PATH)
+            .open(path)?;
+        Ok(Self(file))
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        self.0.metadata()
+    }
+
+    /// A path that leads to it and nowhere else.
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 }
 
@@ -403,9 +438,41 @@ mod tests {
     fn a_digest_is_of_the_content() {
         let folder = Folder::new("digest");
         let path = folder.file("tool", "abc");
-        let digest = HostFacts::by_stat().sha256(&path).expect("readable");
+        let facts = HostFacts::by_stat();
+        let file = file_at(&facts, &path);
+        let digest = facts.sha256(&file).expect("readable");
         assert_eq!(&digest[..4], [0xba, 0x78, 0x16, 0xbf]);
-        assert!(HostFacts::by_stat().sha256(&folder.path("absent")).is_err());
+        fs::remove_file(&path).expect("removed");
+        assert!(facts.sha256(&file).is_err());
+    }
+
+    #[test]
+    fn a_digest_is_of_the_file_that_was_looked_at_and_not_of_what_stands_there_by_now() {
+        let folder = Folder::new("swapped");
+        fs::create_dir_all(folder.path("good")).expect("a folder");
+        fs::create_dir_all(folder.path("evil")).expect("a folder");
+        folder.file("good/tool", "abc");
+        folder.file("evil/tool", "something else");
+        let way = folder.path("way");
+        std::os::unix::fs::symlink("evil", &way).expect("a link");
+        let facts = HostFacts::by_stat();
+        let PathFact::Directory { files, .. } = facts.path(&format!("{way}/")) else {
+            panic!("a directory")
+        };
+        fs::remove_file(&way).expect("removed");
+        std::os::unix::fs::symlink("good", &way).expect("a link");
+        let found = facts.sha256(&files[0]);
+        assert_eq!(found, Err("it changed since it was looked at".to_owned()));
+        let anew = HostFacts::by_stat();
+        let file = file_at(&anew, &format!("{way}/tool"));
+        assert!(anew.sha256(&file).is_ok());
+    }
+
+    fn file_at(facts: &HostFacts, path: &str) -> FileFact {
+        let PathFact::File(file) = facts.path(path) else {
+            panic!("{path} is no file")
+        };
+        file
     }
 
     #[test]

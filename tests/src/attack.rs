@@ -8,7 +8,7 @@ use std::{
 
 use nix::libc::{EACCES, EPERM};
 
-use crate::{Policy, Record};
+use crate::{Policy, Record, Run};
 
 /// The interpreter of the attacks.
 pub const PYTHON: &str = "/usr/bin/python3";
@@ -61,7 +61,22 @@ pub fn policy(label: &str) -> Policy {
 /// # Panics
 /// When it gives no answer.
 pub fn inside(policy: &Policy, attack: &str) -> (BTreeMap<String, i32>, Vec<Record>) {
-    let run = policy.apply().run(&[PYTHON, "-c", &script(attack)]);
+    told(&policy.apply().run(&[PYTHON, "-c", &script(attack)]))
+}
+
+/// The same as the user `agent`, in a session in which nothing ever ran as root.
+///
+/// # Panics
+/// When it gives no answer.
+pub fn inside_by_user(policy: &Policy, attack: &str) -> (BTreeMap<String, i32>, Vec<Record>) {
+    let launched = policy
+        .clone()
+        .agent("[agent.enrol]\nlaunch = { group = \"games\" }");
+    let command = [PYTHON, "-c", &script(attack)];
+    told(&launched.apply().run_by_user("games", &command))
+}
+
+fn told(run: &Run) -> (BTreeMap<String, i32>, Vec<Record>) {
     let mut records = run.records();
     records.retain(|record| record.verdict() != "allow");
     let found = answers(&run.output.stdout);

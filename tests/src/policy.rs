@@ -197,6 +197,11 @@ impl Agent {
         Run::of(&self.name, command)
     }
 
+    /// Runs a command as a session of its own for the user `agent` with this group, to its end.
+    pub fn run_by_user(&self, group: &str, command: &[&str]) -> Run {
+        Run::of_user(group, &self.name, command)
+    }
+
     /// Has the probe make these attempts, one after the other, in a session of its own.
     ///
     /// # Panics

@@ -163,8 +163,8 @@ impl Facts for Disk {
         }
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        Err(format!("{path} has no known content"))
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
+        Err(format!("{} has no known content", file.path))
     }
 }
 
@@ -189,7 +189,7 @@ impl Facts for Frozen {
         self.0.get(path).cloned().unwrap_or(PathFact::Missing)
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        Disk.sha256(path)
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
+        Disk.sha256(file)
     }
 }

@@ -33,6 +33,18 @@ impl Run {
         Self::ended(task, run.args(command).stdin(Stdio::null()))
     }
 
+    pub(crate) fn of_user(group: &str, agent: &str, command: &[&str]) -> Self {
+        let task = unique("task");
+        let run = start(agent, &task);
+        let mut by_user = Command::new("/usr/bin/setpriv");
+        by_user
+            .args(["--reuid", "agent", "--regid", "agent", "--groups", group])
+            .arg(run.get_program())
+            .args(run.get_args())
+            .args(command);
+        Self::ended(task, by_user.stdin(Stdio::null()))
+    }
+
     /// The probe making these attempts outside any session: the twin that must not be touched.
     pub fn outside<A: AsRef<str>>(attempts: &[A]) -> Self {
         let mut command = Command::new(probe());

@@ -115,6 +115,30 @@ fn what_a_process_of_the_slice_executes_first_begins_a_session() {
 }
 
 #[test]
+fn a_group_that_has_a_slices_name_and_depth_elsewhere_enrols_nobody() {
+    let (servers, policy) = scene("forged");
+    let slice = Slice::new(3);
+    policy
+        .agent(&format!("[agent.enrol]\nslice = \"{}\"", slice.name))
+        .apply();
+    // As whoever has control groups of his own can lay it out.
+    let own = Path::new("/sys/fs/cgroup").join(unique("own"));
+    let unit = own.join("below").join(&slice.name).join("agent.service");
+    fs::create_dir_all(&unit).expect("a control group");
+    let forged = Slice {
+        name: slice.name.clone(),
+        unit,
+    };
+    let [one, two] = attempts(&servers);
+    let output = forged.run(&probe(), &[&one, &two]);
+    assert!(answers(&output).iter().all(|answer| answer.errno == 0));
+    assert_eq!(came(&servers), [1, 1]);
+    let output = slice.run(&probe(), &[&one, &two]);
+    let denied: Vec<bool> = answers(&output).iter().map(Answer::denied).collect();
+    assert_eq!(denied, [false, true], "{}", told(&output));
+}
+
+#[test]
 fn what_the_policy_does_not_list_does_not_run_in_its_slice() {
     let slice = Slice::new(1);
     let mark = place::directory("slice-exec").join("mark");

@@ -120,6 +120,7 @@ fn x09_nothing_is_put_into_a_listed_directory_or_among_the_hosts_libraries() {
     fs::create_dir_all(folder.join("bin/deep")).unwrap();
     fs::create_dir_all(folder.join("free/deep")).unwrap();
     fs::create_dir_all("/usr/lib/enforcer-test/deep").unwrap();
+    fs::write(folder.join("source"), "").unwrap();
     let base = place::text(&folder);
     let attack = |tree: &str| {
         format!(
@@ -132,7 +133,7 @@ for where in [tree, tree + "/deep"]:
     t("file in " + where[-4:], lambda: made(where + "/x", lambda p: open(p, "w").close()))
     t("folder in " + where[-4:], lambda: made(where + "/x", os.mkdir))
     t("link in " + where[-4:], lambda: made(where + "/x", lambda p: os.symlink("/usr/bin/bash", p)))
-    t("hard link in " + where[-4:], lambda: made(where + "/x", lambda p: os.link("/etc/hostname", p)))
+    t("hard link in " + where[-4:], lambda: made(where + "/x", lambda p: os.link(base + "/source", p)))
     t("node in " + where[-4:], lambda: made(where + "/x", os.mkfifo))
     t("moved into " + where[-4:], lambda: made(where + "/x", lambda p: (open(base + "/y", "w").close(), os.rename(base + "/y", p))))
     t("mode in " + where[-4:], lambda: os.chmod(where + "/kept", 0o644))
@@ -198,7 +199,7 @@ t("reading a sysctl", lambda: opened("/proc/sys/kernel/core_pattern", os.O_RDONL
 #[test]
 fn g04_the_enforcers_own_files_are_out_of_reach_in_monitor_mode_too() {
     let own = r#"
-import glob
+import fcntl, glob
 def opened(path, flags): os.close(os.open(path, flags))
 segment = sorted(glob.glob("/var/log/enforcer/*.jsonl"))[-1]
 t("log", lambda: opened(segment, os.O_WRONLY | os.O_APPEND))
@@ -214,6 +215,15 @@ t("second name", lambda: (os.link(segment, "/var/log/second"), os.unlink("/var/l
 t("owner", lambda: os.chown("/var/lib/enforcer", 0, 0))
 t("folder", lambda: (os.rename("/var/lib/enforcer", "/var/lib/aside"), os.rename("/var/lib/aside", "/var/lib/enforcer")) if INSIDE else None)
 t("socket", lambda: os.unlink("/run/enforcer/control.sock") if INSIDE else None)
+def held(path):
+    fd = os.open(path, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB); os.close(fd)
+t("lock", lambda: held("/var/lib/enforcer/policy.json"))
+t("folder's lock", lambda: held("/var/lib/enforcer"))
+def leased(path):
+    fd = os.open(path, os.O_RDONLY)
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK); os.close(fd)
+t("lease", lambda: leased("/var/lib/enforcer/policy.json"))
 "#;
     all_done(&outside(&format!("INSIDE = False\n{own}")));
     let attack = format!("INSIDE = True\n{own}");

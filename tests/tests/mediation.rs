@@ -260,6 +260,12 @@ six.connect(("::ffff:127.0.0.1", {{port}}))
 t("IPV6_ADDRFORM", lambda: six.setsockopt(41, 1, struct.pack("i", socket.AF_INET)))
 r = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 t("TCP_REPAIR", lambda: (r.setsockopt(6, 19, 1), r.setsockopt(6, 19, 0)))
+t("SO_BINDTODEVICE", lambda: r.setsockopt(1, 25, b"lo"))
+t("IP_UNICAST_IF", lambda: u.setsockopt(0, 50, struct.pack("!i", 1)))
+group = lambda number: socket.inet_aton("239.1.2.%d" % number) + socket.inet_aton("127.0.0.1")
+t("IP_ADD_MEMBERSHIP", lambda: u.setsockopt(0, 35, group(3)))
+more = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+t("IPV6_JOIN_GROUP", lambda: more.setsockopt(41, 20, socket.inet_pton(socket.AF_INET6, "ff01::1234") + struct.pack("i", 1)))
 "#
     );
     let server = UdpServer::on(Ipv4Addr::LOCALHOST.into());
@@ -275,7 +281,7 @@ t("TCP_REPAIR", lambda: (r.setsockopt(6, 19, 1), r.setsockopt(6, 19, 0)))
     let allowed = policy("options").connect("server", &[&server.destination()]);
     let (found, records) = inside(&allowed, &attack);
     assert!(
-        found.len() == 4 && found.values().all(|errno| *errno == EPERM),
+        found.len() == 8 && found.values().all(|errno| *errno == EPERM),
         "{found:?}"
     );
     assert_eq!(
@@ -283,7 +289,7 @@ t("TCP_REPAIR", lambda: (r.setsockopt(6, 19, 1), r.setsockopt(6, 19, 0)))
             .iter()
             .filter(|record| record.kind() == "socket-option")
             .count(),
-        4
+        8
     );
 }
 
@@ -302,16 +308,24 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 to = ("127.0.0.1", {port})
 t("route", lambda: u.sendmsg([b"led"], [(0, 7, {ROUTE})], 0, to))
 t("many", lambda: u.sendmsg([b"many"], [(0, 1, struct.pack("i", 0))] * 6, 0, to))
+t("interface", lambda: u.sendmsg([b"led"], [(0, 8, struct.pack("i4s4s", 1, bytes(4), bytes(4)))], 0, to))
 t("tos", lambda: u.sendmsg([b"plain"], [(0, 1, struct.pack("i", 16))], 0, to))
+t("source", lambda: u.sendmsg([b"from"], [(0, 8, struct.pack("i4s4s", 0, socket.inet_aton("127.0.0.1"), bytes(4)))], 0, to))
 "#
     );
     let allowed = policy("control").connect("server", &[&server.destination()]);
     let (found, _) = inside(&allowed, &attack);
-    assert_eq!(
-        (found["route"], found["many"], found["tos"]),
-        (EPERM, EPERM, 0)
-    );
-    assert_eq!(server.received(), [b"plain".to_vec()]);
+    for (name, errno) in [
+        ("route", EPERM),
+        ("many", EPERM),
+        ("interface", EPERM),
+        ("tos", 0),
+        ("source", 0),
+    ] {
+        assert_eq!(found[name], errno, "{name}");
+    }
+    assert_eq!(server.received(), [b"plain".to_vec(), b"from".to_vec()]);
+    assert_eq!(outside(&attack)["interface"], 0);
 }
 
 #[test]

@@ -317,6 +317,11 @@ make("/etc/systemd/system/enforcer.service.d", True)
 make("/etc/profile.d/enforcer-test.sh")
 make("/etc/ld.so.preload-test")
 make("/usr/libx32", True)
+make("/etc/environment-test")
+make("/boot/enforcer-test")
+make("/usr/local/bin/enforcer-test")
+make("/usr/sbin/enforcer-test")
+make("/var/lib/dpkg/enforcer-test")
 def moved():
     name = "%s/x" % folder
     open(name, "w").write("x"); os.rename(name, "/etc/enforcer-test")
@@ -352,6 +357,14 @@ fn x12_what_the_host_starts_by_itself_is_not_written() {
         assert!(Path::new(path).symlink_metadata().is_err(), "{path}");
     }
     assert_eq!(lines(&records), vec!["write deny listed-code"; found.len()]);
+    // What an editor or a package manager replaced is no less guarded for being another file.
+    fs::copy("/etc/profile", "/etc/profile-new").expect("a copy");
+    fs::rename("/etc/profile-new", "/etc/profile").expect("it takes the place");
+    let replaced = r#"t("profile", lambda: open("/etc/profile", "a").close())"#;
+    assert_eq!(outside(replaced)["profile"], 0);
+    let (found, records) = inside(&policy("started"), replaced);
+    assert_eq!(found["profile"], EPERM);
+    assert_eq!(lines(&records), ["write deny listed-code"]);
     // Below folders of which nothing is started, root writes as before.
     let free = format!(
         "open({:?}, 'w').write('x'); t('free', lambda: None)",

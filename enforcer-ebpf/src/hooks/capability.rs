@@ -1,7 +1,7 @@
 //! Capabilities that no agent has, though it may run as root: with them a process changes what an
 //! address, a clock or the kernel is, and with that what a rule means.
 
-use aya_ebpf::{helpers::bpf_get_current_uid_gid, macros::lsm, programs::LsmContext};
+use aya_ebpf::{macros::lsm, programs::LsmContext};
 use enforcer_common::{
     event::Kind,
     label::{AGENT_NAMESPACES, SOCKETS_PACKET, SOCKETS_RAW},
@@ -53,7 +53,7 @@ fn goes_with_policy(acting: &Acting, ctx: &LsmContext, capability: u32) -> bool 
     }
     // Root's files stay root's in a namespace of root's: guards by folder would be walked round.
     acting.params.flags & AGENT_NAMESPACES != 0
-        && bpf_get_current_uid_gid() as u32 != 0
+        && !acting.has_been_root()
         && Ptr::new(ctx.arg(1)).load::<i32>(&USER_NAMESPACE_LEVEL) > 0
 }
 

@@ -81,8 +81,9 @@ pub fn file_mprotect(ctx: LsmContext) -> i32 {
     without_file(&acting, FILE_PROTECTED)
 }
 
+/// Memory of the process's own is, or can be filled to be, code that stands in no file.
 #[inline(always)]
-fn without_file(acting: &Acting, how: u16) -> i32 {
+pub fn without_file(acting: &Acting, how: u16) -> i32 {
     let act = Act {
         kind: Kind::Code,
         how,

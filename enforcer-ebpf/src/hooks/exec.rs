@@ -202,6 +202,9 @@ pub fn bprm_creds_from_file(ctx: LsmContext) -> i32 {
         Ptr::new(ctx.arg(0)).follow(&BPRM_CRED),
     );
     let user: u32 = new.load(&CRED_EUID);
+    if user == 0 {
+        acting.note_root();
+    }
     let other_ids = user != old.load::<u32>(&CRED_EUID)
         || new.load::<u32>(&CRED_EGID) != old.load::<u32>(&CRED_EGID);
     // Root's programs have root's capabilities whatever their files say.

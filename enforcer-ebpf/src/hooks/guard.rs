@@ -14,8 +14,8 @@ use crate::{
     decide::{self, Finding, guarded_as},
     emit::{Act, GO_ON, conclude_file, conclude_reported, no_path},
     kernel::{
-        DENTRY_FLAGS, DENTRY_INODE, DENTRY_PARENT, INODE_SUPER, PATH_DENTRY, Ptr, SUPER_MAGIC,
-        read_file_id,
+        DENTRY_FLAGS, DENTRY_INODE, DENTRY_PARENT, FILE_DENTRY, INODE_SUPER, PATH_DENTRY, Ptr,
+        SUPER_MAGIC, read_file_id,
     },
     label::Acting,
 };
@@ -122,6 +122,21 @@ pub fn changed(acting: &Acting, entry: Ptr) -> i32 {
         return answer(acting, entry, u64::from(known));
     }
     answer(acting, entry, of_tree(entry.follow(&DENTRY_PARENT)))
+}
+
+/// `file_lock(file, cmd)`: locks and leases. By one of its own on the enforcer's files a session would keep
+/// the next daemon from starting, or from reading its state.
+#[lsm(hook = "file_lock")]
+pub fn file_lock(ctx: LsmContext) -> i32 {
+    let Some(acting) = Acting::current() else {
+        return GO_ON;
+    };
+    let entry = Ptr::new(ctx.arg(0)).follow(&FILE_DENTRY);
+    let own = u64::from(GUARDED_OWN);
+    if u64::from(of_entry(entry)) == own || of_tree(entry.follow(&DENTRY_PARENT)) == own {
+        return deny_own(&acting, GUARDED_OWN);
+    }
+    GO_ON
 }
 
 /// An entry is taken away, or its owner, mode or attributes are changed, by which others get to change

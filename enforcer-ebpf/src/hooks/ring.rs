@@ -1,10 +1,18 @@
 //! io_uring: what is asked through a ring comes to the same hooks as a system call, and its workers carry
 //! the label of their maker. A ring is large and new all the same, so an agent has none unless its
 //! policy says so; programs that probe for it take EPERM for an answer and do without.
+//!
+//! The hook that sees rings made sees other files without a name too. By one of userfaultfd(2) a process
+//! fills its own pages, those of mapped code among them: it is for agents with `jit = true`.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use enforcer_common::{event::Kind, label::AGENT_IO_URING, verdict::Reason};
+use enforcer_common::{
+    event::{FILE_ANONYMOUS, Kind},
+    label::AGENT_IO_URING,
+    verdict::Reason,
+};
 
+use super::code;
 use crate::{
     decide,
     emit::{GO_ON, conclude_other, refuse},
@@ -14,6 +22,8 @@ use crate::{
 
 /// The name by which the kernel makes the file of a ring, with its NUL (`io_uring_get_file`).
 const RING: [u8; 11] = *b"[io_uring]\0";
+/// The beginning of that of userfaultfd(2) (`new_userfaultfd`).
+const FAULTS: [u8; 11] = *b"[userfaultf";
 /// What was to be done: `Other::detail` of [`Kind::IoUring`].
 const SETUP: u32 = 1;
 const COMMAND: u32 = 2;
@@ -26,6 +36,7 @@ pub fn inode_init_security_anon(ctx: LsmContext) -> i32 {
     };
     let name: Option<[u8; 11]> = Ptr::new(ctx.arg(1)).follow(&QSTR_NAME).copy();
     let finding = match name {
+        Some(FAULTS) => return code::without_file(&acting, FILE_ANONYMOUS),
         Some(name) if name != RING => return GO_ON,
         Some(_) => decide::by_flag(&acting, AGENT_IO_URING, Reason::IoUringNotAllowed),
         None => decide::Finding::of(acting.fault.unwrap_or(Reason::ReadFailed)),

@@ -63,11 +63,11 @@ pub trait Facts {
     /// What is at this path.
     fn path(&self, path: &str) -> PathFact;
 
-    /// The digest of the file at this path, asked only where a rule needs it.
+    /// The digest of this very file, by identity and stamp, asked only where a rule needs it.
     ///
     /// # Errors
-    /// Why it cannot be read.
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String>;
+    /// Why it cannot be read, or that another one is at its path by now.
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String>;
 
     /// Whether the host has a user of this name or number. Where users are not known, it has.
     fn has_user(&self, name: &str) -> bool {

@@ -368,7 +368,7 @@ pub(crate) const KEYS: &[Key] = &[
         "namespaces",
         K::Boolean,
         N::Default("`false`"),
-        "User namespaces may be made, and by users other than root mounts, networks and the rest in them (rootless containers, browsers' sandboxes; no network by tun devices). Files are known whatever they are mounted on, and what leaves the host is judged; but paths in the records are those of the session's own mounts (`namespace-not-allowed` without it).",
+        "User namespaces may be made, and in sessions in which nothing ever ran as root mounts, networks and the rest in them (rootless containers, browsers' sandboxes; no network by tun devices). Files are known whatever they are mounted on, and what leaves the host is judged; but paths in the records are those of the session's own mounts (`namespace-not-allowed` without it).",
         "namespaces = true",
     ),
     key(

@@ -83,9 +83,9 @@ impl Facts for NamedFacts {
         self.paths.get(path).cloned().unwrap_or(PathFact::Missing)
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
         self.digests
-            .get(path)
+            .get(&file.path)
             .copied()
             .ok_or_else(|| "no rule lists a digest for it".into())
     }

@@ -205,9 +205,7 @@ impl<'a> Resolver<'a> {
 
     fn distrust(&self, rule: &ExecRule, span: Span, file: &FileFact) -> Option<Diagnostic> {
         let name = quoted(&file.path);
-        let digest = file
-            .sha256
-            .map_or_else(|| self.facts.sha256(&file.path), Ok);
+        let digest = file.sha256.map_or_else(|| self.facts.sha256(file), Ok);
         let digest = match digest {
             Ok(digest) => digest,
             Err(reason) => {

@@ -64,15 +64,8 @@ fn take_in(core: &Core, facts: &HostFacts, path: &str) {
         if core.names().digest(file.id, file.stamp).is_some() {
             continue;
         }
-        let Ok(digest) = facts.sha256(&file.path) else {
-            continue;
-        };
-        // A file that changed meanwhile is another by its stamp: the digest may be of either.
-        let unchanged = core
-            .learner
-            .identify(file.path.as_ref())
-            .is_ok_and(|now| now == (file.id, file.stamp));
-        if unchanged {
+        // One that changed meanwhile is another file, and has no digest yet.
+        if let Ok(digest) = facts.sha256(&file) {
             core.names().add_digest(file.id, file.stamp, digest);
         }
     }

@@ -2,9 +2,9 @@
 //! because of where it stands.
 //!
 //! The enforcer's own are its folders of configuration, state, log and run time with everything
-//! below, its binary, and its service's unit. Trusted for their place are the files that policies
-//! name where only root can put files ([`super::places`]), everything below the folders of the host's
-//! libraries, and what services run that nobody starts by hand: units, jobs, rules, login hooks. The
+//! below, and its binary. Trusted for their place are the files that policies name where only root can
+//! put files ([`super::places`]), everything below the folders of the host's libraries, and what the host
+//! is made of ([`HOSTS`]). The
 //! folders and links on the way to each are guarded against being moved, and where one of them could be
 //! made anew, nothing is.
 
@@ -31,45 +31,25 @@ use crate::{
     kernel::{KernelError, files::GuardTable, learn::Learner, load::Pins},
 };
 
-/// Where the service's unit and its like may be.
-const UNITS: [&str; 4] = [
-    "/usr/lib/systemd/system/enforcer.service",
-    "/etc/systemd/system/enforcer.service",
-    "/etc/systemd/system/enforcer.service.d/",
-    "/usr/lib/sysusers.d/enforcer.conf",
-];
-
-/// Where the host's services look for what they are to run or load, for root and everybody.
-const STARTED: [&str; 25] = [
-    "/etc/apt/",
-    "/etc/bash.bashrc",
-    "/etc/cron.d/",
-    "/etc/cron.daily/",
-    "/etc/cron.hourly/",
-    "/etc/cron.monthly/",
-    "/etc/cron.weekly/",
-    "/etc/crontab",
-    "/etc/init.d/",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d/",
-    "/etc/ld.so.preload",
-    "/etc/logrotate.d/",
-    "/etc/modprobe.d/",
-    "/etc/modules-load.d/",
-    "/etc/pam.d/",
-    "/etc/profile",
-    "/etc/profile.d/",
-    "/etc/rc.local",
-    "/etc/sudoers",
-    "/etc/sudoers.d/",
-    "/etc/systemd/",
-    "/etc/udev/",
+/// What the host is: programs, configuration, what boots it and what it starts by itself. Whoever changes
+/// anything there has it run, loaded or believed by processes outside, if not by root then by everybody.
+/// `/bin`, `/sbin` and `/lib` lead to `/usr` or are folders of libraries. What is made of `/etc` by
+/// replacing it (editors, package managers do) is guarded by its folder from the moment it is there.
+const HOSTS: [&str; 10] = [
+    "/bin/",
+    "/boot/",
+    "/etc/",
+    "/sbin/",
+    "/usr/",
+    "/var/lib/dpkg/",
+    "/var/lib/systemd/",
+    "/var/lib/polkit-1/",
     "/var/spool/at/",
     "/var/spool/cron/",
 ];
 
 /// The same, of the running system: made before this daemon starts, or never.
-const STARTED_NOW: [&str; 2] = ["/run/systemd/", "/run/udev/"];
+const HOSTS_NOW: [&str; 3] = ["/run/initctl", "/run/systemd/", "/run/udev/"];
 
 /// Where the journal takes the output of what systemd starts (systemd-journald.service(8)).
 const JOURNAL: &str = "/run/systemd/journal/stdout";
@@ -117,12 +97,11 @@ impl Guards {
             &config.run_dir(),
         ];
         let mut own: Vec<PathBuf> = folders.into_iter().cloned().collect();
-        own.extend(UNITS.map(PathBuf::from));
         own.extend(std::env::current_exe().ok());
         let mut guarded = Guarded::new();
         let libraries = libraries::FOLDERS.map(|path| format!("{path}/"));
-        let lasting = libraries.iter().map(String::as_str).chain(STARTED);
-        for path in lasting.clone().chain(STARTED_NOW) {
+        let lasting = libraries.iter().map(String::as_str).chain(HOSTS);
+        for path in lasting.clone().chain(HOSTS_NOW) {
             if let Ok(place) = Place::of(path) {
                 add(&self.learner, &place, &mut guarded)?;
             }

@@ -52,7 +52,7 @@ impl EnrolmentMaps {
     /// # Errors
     /// When the kernel refuses an entry.
     pub fn hold(&mut self, wanted: &Enrolling) -> Result<(), KernelError> {
-        hold(&mut self.slices, &wanted.slices).map_err(KernelError::map("SLICES"))?;
+        hold(&mut self.slices, &with_roots(&wanted.slices)).map_err(KernelError::map("SLICES"))?;
         hold(&mut self.entries, &wanted.entries).map_err(KernelError::map("ENTRIES"))?;
         let slices = wanted.slices.keys().map(|name| 1 << level(name));
         let has_entries = wanted.entries.values().any(|agent| *agent != NO_AGENT);
@@ -62,6 +62,25 @@ impl EnrolmentMaps {
             .set(0, levels, 0)
             .map_err(KernelError::map("SLICE_LEVELS"))
     }
+}
+
+/// The slices, and the first level of each, which by itself enrols nobody.
+fn with_roots(slices: &BTreeMap<SliceName, u32>) -> BTreeMap<SliceName, u32> {
+    let roots = slices.keys().map(|name| (root(name), NO_AGENT));
+    let mut all: BTreeMap<SliceName, u32> = roots.collect();
+    all.extend(slices);
+    all
+}
+
+/// The slice of the first level that systemd has a slice below: `a.slice` of `a-b.slice`.
+fn root(name: &SliceName) -> SliceName {
+    const SUFFIX: &[u8] = b".slice";
+    let mut root = *name;
+    if let Some(dash) = name.iter().position(|byte| *byte == b'-') {
+        root[dash..].fill(0);
+        root[dash..dash + SUFFIX.len()].copy_from_slice(SUFFIX); // what it takes the place of is longer
+    }
+    root
 }
 
 /// The level at which systemd has a slice: one more for each `-` in its name (systemd.slice(5)).

@@ -44,7 +44,7 @@ impl SessionMaps {
             id,
             tasks: 0,
             agent,
-            pad: 0,
+            flags: 0,
         };
         self.sessions
             .set(slot, session, 0)

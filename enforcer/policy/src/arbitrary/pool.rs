@@ -112,7 +112,7 @@ impl Facts for PoolFacts {
         }
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        Err(format!("{path} has no content"))
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
+        Err(format!("{} has no content", file.path))
     }
 }

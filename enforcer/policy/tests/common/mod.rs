@@ -166,9 +166,9 @@ impl Facts for Host {
         self.paths.get(path).cloned().unwrap_or(PathFact::Missing)
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
         self.digests
-            .get(path)
+            .get(&file.path)
             .copied()
             .ok_or_else(|| "it has no content".into())
     }

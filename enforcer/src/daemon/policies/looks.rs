@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use enforcer_policy::{Facts, PathFact, Policy};
+use enforcer_policy::{Facts, FileFact, PathFact, Policy};
 
 use crate::{daemon::places::Place, facts::HostFacts};
 
@@ -119,11 +119,11 @@ impl Facts for Looking<'_> {
         (*self.at(path)).clone()
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        let kept = self.before.and_then(|looks| looks.digests.get(path));
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
+        let kept = self.before.and_then(|looks| looks.digests.get(&file.path));
         match kept {
-            Some(kept) if !self.fresh.contains(path) => Ok(*kept),
-            Some(_) | None => self.host.sha256(path),
+            Some(kept) if !self.fresh.contains(&file.path) => Ok(*kept),
+            Some(_) | None => self.host.sha256(file),
         }
     }
 

@@ -128,7 +128,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "X6",
         technique: "memory that is made executable",
-        hooks: &["mmap_file", "file_mprotect"],
+        hooks: &["mmap_file", "file_mprotect", "inode_init_security_anon"],
         open: &[],
         tests: &[
             "code::x06_i06_memory_that_no_file_stands_behind_is_not_executable",
@@ -305,7 +305,7 @@ pub(super) const ROWS: &[Row] = &[
             "inode_link",
         ],
         open: &[Open::limit(
-            "what users' shells and programs read in home folders that the agent may write to",
+            "what users' shells and programs read in home folders that the agent may write to, and programs outside `/usr` that no policy lists",
         )],
         tests: &[
             "unix_sockets::a_listed_socket_is_reached_and_no_other",

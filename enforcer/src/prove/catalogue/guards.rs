@@ -95,6 +95,7 @@ pub(super) const ROWS: &[Row] = &[
             "inode_symlink",
             "inode_unlink",
             "inode_rename",
+            "file_lock",
         ],
         open: &[],
         tests: &[
