@@ -37,6 +37,6 @@ noop! {
     kernel_module_request tun_dev_create bprm_check_security bprm_creds_from_file bprm_committed_creds
     bprm_creds_for_exec file_permission inode_setxattr inode_removexattr inode_init_security_anon
     uring_cmd task_setrlimit task_setscheduler task_setnice task_setioprio
-    file_fcntl file_ioctl file_ioctl_compat key_alloc inode_set_acl
+    file_fcntl file_lock file_ioctl file_ioctl_compat key_alloc inode_set_acl
     inode_remove_acl
 }
