@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod schema;
+pub mod sigma;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
