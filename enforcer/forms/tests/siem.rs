@@ -121,3 +121,60 @@ fn every_receiver_has_room_for_the_longest_record() {
         assert!(text.contains(limit), "{file} has no `{limit}`");
     }
 }
+
+#[test]
+fn the_fields_that_compliance_names_are_in_records() {
+    let text = fs::read_to_string(root().join("docs/compliance.md")).expect("the document");
+    let section = text
+        .split("## What a record answers")
+        .nth(1)
+        .expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let known: BTreeSet<String> = common::records()
+        .iter()
+        .flat_map(common::leaves)
+        .map(|(path, _)| path)
+        .collect();
+    let codes = [
+        "events-lost",
+        "policy-applied",
+        "policy-removed",
+        "daemon-remove",
+    ];
+    let mut named = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ")) {
+        for field in row
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|field| !codes.contains(field))
+        {
+            let inside = format!("{field}.");
+            let there = known
+                .iter()
+                .any(|path| path == field || path.starts_with(&inside));
+            assert!(there, "no record has {field}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
+}
+
+#[test]
+fn compliance_has_a_row_for_each_risk_and_each_layer() {
+    let text = fs::read_to_string(root().join("docs/compliance.md")).expect("the document");
+    for risk in 1..=10 {
+        assert_eq!(
+            text.matches(&format!("\n| ASI{risk:02} | ")).count(),
+            1,
+            "ASI{risk:02}"
+        );
+    }
+    for layer in 1..=7 {
+        assert_eq!(
+            text.matches(&format!("\n| {layer} ")).count(),
+            1,
+            "layer {layer}"
+        );
+    }
+}
