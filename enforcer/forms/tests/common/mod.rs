@@ -1,10 +1,11 @@
 //! Records to try the forms on, and the facts of the standards that the forms are held to.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod corpus;
 pub mod schema;
 pub mod sigma;
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, ffi::OsStr, fs, path::PathBuf, process::Command};
 
 use serde_json::{Map, Value};
 
@@ -82,4 +83,25 @@ fn collect<'a>(value: &'a Value, path: String, found: &mut Vec<(String, &'a Valu
             found.push((path, value));
         }
     }
+}
+
+/// Runs a checker in Python; its faults, one a line. `None` where Python or the package that the
+/// checker is made of is not there: a host that only builds has neither.
+pub fn checked<S: AsRef<OsStr>>(checker: &str, arguments: &[S]) -> Option<String> {
+    let output = Command::new("python3")
+        .arg(path(checker))
+        .args(arguments)
+        .output();
+    let output = output.ok().filter(|output| output.status.code() != Some(3));
+    let Some(output) = output else {
+        eprintln!("skipped: python3 or the package that {checker} needs is not installed");
+        return None;
+    };
+    let told = [output.stdout, output.stderr].concat();
+    let told = String::from_utf8_lossy(&told).into_owned();
+    Some(if output.status.success() {
+        String::new()
+    } else {
+        told
+    })
 }
