@@ -1,0 +1,359 @@
+//! The smallest change to the policy that allows exactly what was denied, if there is one.
+//!
+//! A change is not read off the reason: lines are added to the policy until [`judge`], the policy's
+//! reference meaning, says that the request is allowed, and the compiled tables are asked as well.
+
+use enforcer_common::{event::Kind, verdict::Reason};
+use enforcer_policy::{Facts, Judgement, Policy, Request, Subject, compile, judge};
+use serde::Serialize;
+
+use super::{
+    Known,
+    caution::{self, Found},
+    facts::Seen,
+    line::{self, Line},
+    request::{self, Asked},
+};
+use crate::{object::Object, record::Decision};
+
+/// Which kind of change allows what was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemedyKind {
+    /// It was allowed, or the policy in force allows it by now.
+    NothingToDo,
+    /// Lines are to be added to the policy.
+    AddLines,
+    /// A key of `[agent]` is to be set.
+    SetKey,
+    /// A rule that is there denies it, and would have to be narrowed.
+    ChangeRule,
+    /// The policy is to be applied again, or for the first time: it need not be changed.
+    Apply,
+    /// No policy can allow it.
+    NotByPolicy,
+}
+
+/// What would allow it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// Which kind of change.
+    pub kind: RemedyKind,
+    /// What it is, in words.
+    pub text: String,
+    /// TOML to add to the policy, where that is (part of) the change.
+    pub toml: Option<String>,
+    /// Where it goes.
+    pub place: Option<String>,
+    /// Whether the change was tried: added to the policy that was given, compiled, and asked for this
+    /// request. False when the policy was not given, or the change is none that can be asked about.
+    pub tried: bool,
+}
+
+impl Remedy {
+    fn without_lines(kind: RemedyKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            toml: None,
+            place: None,
+            tried: false,
+        }
+    }
+}
+
+/// A remedy, and what is to be known before it is taken.
+pub(super) struct Advice {
+    pub remedy: Remedy,
+    pub cautions: Vec<String>,
+    pub now: Option<Judgement>,
+}
+
+const AT_THE_END: &str = "at the end of the policy's file, or of one that it includes";
+/// Rounds in which lines are added: the executable, then what it does; one more to see it allowed.
+const MOST_ROUNDS: usize = 4;
+
+pub(super) fn advise(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advice {
+    let plain = |kind, text: &str| Advice {
+        remedy: Remedy::without_lines(kind, text),
+        cautions: Vec::new(),
+        now: None,
+    };
+    if let Some(key) = line::agent_key(decision, known.map(|known| &known.policy.policy)) {
+        return set_key(&key, known);
+    }
+    match decision.reason {
+        Some(
+            Reason::RuleAllows | Reason::SameSession | Reason::Enrolled | Reason::SessionEnded,
+        ) => plain(RemedyKind::NothingToDo, "It was not denied."),
+        Some(Reason::FileChanged) => plain(
+            RemedyKind::Apply,
+            "The policy lists the file already. Once the change is known to be right, `enforcer policy apply` has it judged again; a rule with `sha256` needs the new digest first.",
+        ),
+        Some(Reason::AgentNotInPolicy) => plain(
+            RemedyKind::Apply,
+            "The agent's policy is to be applied (`enforcer policy apply`); until then its sessions are denied everything.",
+        ),
+        Some(
+            Reason::NotListed
+            | Reason::NotForThisBinary
+            | Reason::ExecutableNotListed
+            | Reason::RuleDenies,
+        ) => by_rules(decision, known),
+        Some(Reason::AddressNotJudgeable) => plain(
+            RemedyKind::NotByPolicy,
+            "No policy can allow it: such an address is denied before any rule is looked at.",
+        ),
+        Some(
+            Reason::SocketKindNotAllowed
+            | Reason::ReadFailed
+            | Reason::SessionUnknown
+            | Reason::TableMissing
+            | Reason::LabelTableFull
+            | Reason::EnforcerGuard
+            | Reason::TargetOutsideSession
+            | Reason::NeverAllowed
+            | Reason::InterpretersTooDeep
+            | Reason::ExecutableMemory
+            | Reason::ListedCode
+            | Reason::SetIdNotAllowed
+            | Reason::IdentityUnknown
+            | Reason::DeviceNotAllowed
+            | Reason::IoUringNotAllowed
+            | Reason::NamespaceNotAllowed,
+        ) => plain(RemedyKind::NotByPolicy, "No policy can allow it."),
+        None => plain(
+            RemedyKind::NotByPolicy,
+            "This version cannot tell what would allow it.",
+        ),
+    }
+}
+
+fn set_key(key: &line::AgentKey, known: Option<&Known<'_>>) -> Advice {
+    if key.is_set {
+        let text = format!("The policy in force has `{}` by now: try again.", key.toml);
+        return Advice {
+            remedy: Remedy::without_lines(RemedyKind::NothingToDo, text),
+            cautions: Vec::new(),
+            now: None,
+        };
+    }
+    let file = known.map_or("the policy's own file", |known| known.file());
+    Advice {
+        remedy: Remedy {
+            kind: RemedyKind::SetKey,
+            text: "No rule is about this: it is opened for the agent as a whole, or not at all."
+                .to_owned(),
+            toml: Some(format!("{}\n", key.toml)),
+            place: Some(format!(
+                "in `[agent]` of {file}; if a line there sets it already, in its place"
+            )),
+            tried: false,
+        },
+        cautions: vec![key.caution.to_owned()],
+        now: None,
+    }
+}
+
+fn by_rules(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advice {
+    let named;
+    let facts: &dyn Facts = match known {
+        Some(known) => known.facts,
+        None => {
+            named = enforcer_policy::NamedFacts::default();
+            &named
+        }
+    };
+    let mut seen = Seen::new(facts);
+    let asked = match request::of(decision, &mut seen) {
+        Ok(asked) => asked,
+        Err(why) => return none(why),
+    };
+    let given = known.map(|known| known.policy.policy.clone());
+    let (Some(mut policy), is_given) = (given.or_else(line::nobodys_policy), known.is_some())
+    else {
+        return none("No line of a policy can name it.");
+    };
+    if !is_given && decision.reason == Some(Reason::RuleDenies) {
+        let rule = decision.rule.unwrap_or("the one that decided");
+        let text = format!("{} The rule is `{rule}`.", why_narrow("it"));
+        return Advice {
+            remedy: Remedy::without_lines(RemedyKind::ChangeRule, text),
+            ..none("")
+        };
+    }
+    let listed = assume_listed(decision, &asked, &seen, &mut policy);
+    let now = judge(&policy, &seen, &asked.subject, &asked.request);
+    if is_given && now.allowed {
+        let by = now.rule.as_deref().unwrap_or("a rule");
+        let text = format!("The policy in force allows it by now (rule `{by}`): try again.");
+        return Advice {
+            remedy: Remedy {
+                tried: true,
+                ..Remedy::without_lines(RemedyKind::NothingToDo, text)
+            },
+            cautions: Vec::new(),
+            now: Some(now),
+        };
+    }
+    let mut advice = search(decision, &asked, &seen, &policy, is_given);
+    if listed == Listed::ByAnotherName {
+        advice.cautions.push(
+            "The policy names the acting executable by another path than the record does, which cannot be followed here: what is said of `by` may be one rule too many.".to_owned(),
+        );
+    }
+    advice.now = known.map(|_| now);
+    advice
+}
+
+fn none(why: &str) -> Advice {
+    Advice {
+        remedy: Remedy::without_lines(RemedyKind::NotByPolicy, why),
+        cautions: Vec::new(),
+        now: None,
+    }
+}
+
+fn why_narrow(rules: &str) -> String {
+    format!(
+        "A denial wins, so nothing that is added can allow it: {rules} would have to be narrowed so that it no longer covers this."
+    )
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Known,
+    ByAnotherName,
+}
+
+/// The kernel said that the acting executable is listed. Where the facts cannot follow by which name,
+/// a rule is put in that says so.
+fn assume_listed(
+    decision: &Decision<'_>,
+    asked: &Asked,
+    seen: &Seen<'_>,
+    policy: &mut Policy,
+) -> Listed {
+    let judged = judge(policy, seen, &asked.subject, &asked.request);
+    let is_listed = decision.reason != Some(Reason::ExecutableNotListed);
+    if judged.reason != Reason::ExecutableNotListed || !is_listed {
+        return Listed::Known;
+    }
+    let assumed = asked.actor.clone().map(Line::exec);
+    if let Some(merged) = assumed.and_then(|line| line::merged(policy, &[line])) {
+        *policy = merged;
+    }
+    Listed::ByAnotherName
+}
+
+/// Adds lines until the request is allowed, or cannot be.
+fn search(
+    decision: &Decision<'_>,
+    asked: &Asked,
+    seen: &Seen<'_>,
+    policy: &Policy,
+    is_given: bool,
+) -> Advice {
+    let mut base = policy.clone();
+    let mut denials = Vec::new();
+    let mut lines: Vec<Line> = Vec::new();
+    for _ in 0..MOST_ROUNDS + policy.connect.len() + policy.exec.len() {
+        let Some(merged) = line::merged(&base, &lines) else {
+            break;
+        };
+        let judged = judge(&merged, seen, &asked.subject, &asked.request);
+        if judged.allowed {
+            let proven = is_given && is_compiled(&merged, seen, &asked.subject, &asked.request);
+            return allowed_by(decision, asked, seen, policy, &lines, &denials, proven);
+        }
+        let next = match (judged.reason, judged.rule) {
+            (Reason::RuleDenies, Some(rule)) => {
+                line::without(&mut base, &rule);
+                denials.push(rule);
+                continue;
+            }
+            (Reason::ExecutableNotListed, _) => asked.actor.clone().map(Line::exec),
+            (Reason::NotListed | Reason::NotForThisBinary, _) => asked.line(),
+            _ => None,
+        };
+        match next {
+            Some(line) if !lines.contains(&line) => lines.push(line),
+            Some(_) | None => break,
+        }
+    }
+    let text = if decision.reason == Some(Reason::ExecutableNotListed) {
+        "What the process runs has no path that a policy could list."
+    } else {
+        "No line of a policy can name it."
+    };
+    none(text)
+}
+
+fn is_compiled(policy: &Policy, facts: &dyn Facts, subject: &Subject, request: &Request) -> bool {
+    compile(policy, facts).is_ok_and(|tables| tables.decide(subject, request).allowed)
+}
+
+fn allowed_by(
+    decision: &Decision<'_>,
+    asked: &Asked,
+    seen: &Seen<'_>,
+    policy: &Policy,
+    lines: &[Line],
+    denials: &[String],
+    proven: bool,
+) -> Advice {
+    let Found {
+        lines,
+        mut cautions,
+        refused,
+    } = caution::look(lines, asked, seen, policy);
+    if let Some(why) = refused {
+        return none(&format!("No policy may allow it: {why}."));
+    }
+    let toml = line::toml(&lines, policy);
+    let (kind, text) = if denials.is_empty() {
+        (RemedyKind::AddLines, words_of(decision, &lines))
+    } else {
+        let more = if lines.is_empty() {
+            ""
+        } else {
+            " The lines below would be needed besides."
+        };
+        let rules: Vec<String> = denials.iter().map(|rule| format!("`{rule}`")).collect();
+        (
+            RemedyKind::ChangeRule,
+            why_narrow(&rules.join(" and ")) + more,
+        )
+    };
+    if decision.kind == Some(Kind::Code) {
+        cautions.push("Listed in `[[exec]]` it may also be run as a program.".to_owned());
+    }
+    Advice {
+        remedy: Remedy {
+            kind,
+            text,
+            place: toml.is_some().then(|| AT_THE_END.to_owned()),
+            toml,
+            tried: proven,
+        },
+        cautions,
+        now: None,
+    }
+}
+
+fn words_of(decision: &Decision<'_>, lines: &[Line]) -> String {
+    let executable = lines.len() > 1 || decision.reason == Some(Reason::ExecutableNotListed);
+    match decision.object {
+        _ if executable => "The executable is to be listed first, and then what it does.",
+        Object::Run(_) => "A rule that lists this one file.",
+        Object::Code(..) => "A rule that lists this one file as code.",
+        Object::Listen(_) => "A rule about this one address and port, for this executable alone.",
+        Object::Unix(_) => "A rule about this one socket. Rules about sockets hold for every executable of the agent.",
+        Object::Reach(_)
+        | Object::Socket(..)
+        | Object::Write(..)
+        | Object::Number(..)
+        | Object::Nothing => "A rule about this one address and port, for this executable alone.",
+    }
+    .to_owned()
+}
