@@ -17,13 +17,14 @@
 #![forbid(unsafe_code)]
 
 mod object;
+mod page;
 mod record;
-
+mod report;
 mod visible;
 mod why;
 
 pub use object::{Endpoint, FileRef, Object, UnixName, unescaped};
 pub use record::{Decision, Other};
-
+pub use report::*;
 pub use visible::{fitted, is_hidden, visible, width};
 pub use why::*;

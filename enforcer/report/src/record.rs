@@ -75,6 +75,13 @@ impl<'a> Decision<'a> {
         matches!(self.kind, Some(Kind::SessionStart | Kind::SessionEnd))
     }
 
+    /// Whether it is one of the decisions that reports count: an allowed begin or end of a session is
+    /// told as a session.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        !(self.is_session() && self.verdict == Verdict::Allow)
+    }
+
     /// Whether the executable that acted is the launcher's image, which no rule can name.
     #[must_use]
     pub fn is_launcher(&self) -> bool {
