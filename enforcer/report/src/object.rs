@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use enforcer_common::{
@@ -237,6 +237,20 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The host that connecting to an address reaches: of an IPv4-mapped one the IPv4 host, of the
+/// unspecified one this host.
+pub(crate) fn reached(address: IpAddr) -> IpAddr {
+    let address = address.to_canonical();
+    if !address.is_unspecified() {
+        return address;
+    }
+    if address.is_ipv4() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        Ipv6Addr::LOCALHOST.into()
+    }
+}
+
 fn endpoint(record: &Value) -> Endpoint {
     let to = &record["dst_endpoint"];
     let number = record["connection_info"]["protocol_num"].as_u64();
@@ -274,7 +288,7 @@ pub fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('\\') {
-        bytes.extend_from_slice(rest[..at].as_bytes());
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('\\') {
             bytes.push(b'\\');

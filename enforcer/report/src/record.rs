@@ -125,6 +125,14 @@ impl Other {
         ("log-torn", Self::LogTorn),
     ];
 
+    /// What changed: its name in records after the first dash, `applied` of `policy-applied`.
+    pub(crate) fn change(self) -> &'static str {
+        let named = Self::NAMES.into_iter().find(|(_, other)| *other == self);
+        named.map_or("", |(name, _)| {
+            name.split_once('-').map_or(name, |(_, change)| change)
+        })
+    }
+
     /// What a record that is no decision tells.
     #[must_use]
     pub fn of(record: &Value) -> Self {

@@ -79,10 +79,7 @@ fn of(tally: &Tally) -> Count {
 fn told(agent: &AgentReport) -> Lists {
     let mut lists = Lists::new();
     let mut put = |list, key: String, tally: &Tally| {
-        lists
-            .entry(list)
-            .or_insert_with(BTreeMap::new)
-            .insert(key, of(tally));
+        lists.entry(list).or_default().insert(key, of(tally));
     };
     put("all", String::new(), &agent.tally);
     for rule in &agent.rules {
@@ -115,8 +112,8 @@ fn told(agent: &AgentReport) -> Lists {
     for denial in &agent.denials {
         let key = &denial.key;
         let key = format!(
-            "{}|{}|{}|{}|{}",
-            key.what, key.executable, key.object, key.reason, key.rule
+            "{}|{}|{}|{}|{}|{}",
+            key.verdict, key.what, key.executable, key.object, key.reason, key.rule
         );
         put("denials", key, &denial.tally);
     }
@@ -335,6 +332,25 @@ fn what_is_allowed_and_was_never_used_is_told_entry_by_entry() {
 }
 
 #[test]
+fn a_use_that_no_entry_accounts_for_may_be_of_any_of_them() {
+    // The policy names git and make, the record the file that one of them is a link to.
+    let mut records = some_uses();
+    records.push(
+        Record::new("connect", "allow", "rule-allows")
+            .rule("source")
+            .by(Some("/usr/lib/git-core/git"))
+            .to("tcp", "192.0.2.9", 443)
+            .0,
+    );
+    let rules = unused(&policy(RULES), &records);
+    let source = rules.iter().find(|(rule, ..)| rule == "source");
+    assert_eq!(
+        source,
+        Some(&row("source", 2, &["tcp:[2001:db8::]/32:443"], &[]))
+    );
+}
+
+#[test]
 fn what_is_not_recorded_when_it_is_allowed_is_not_said_to_be_unused() {
     let text = format!(
         "{}{RULES}",
@@ -471,7 +487,7 @@ fn a_small_report_as_json() {
 
 #[test]
 fn a_month_as_text_keeps_to_its_columns() {
-    let text = report(&month(1, 4, 60), options()).text();
+    let text = report(month(1, 4, 60), options()).text();
     let widest = text.lines().map(enforcer_report::width).max();
     assert!(widest <= Some(96), "{widest:?}");
 }
@@ -481,7 +497,7 @@ fn a_month_as_text_keeps_to_its_columns() {
 #[ignore = "writes files for a look at them: REPORT_TO=/some/folder"]
 fn a_month_to_look_at() {
     let folder = std::env::var_os("REPORT_TO").expect("REPORT_TO");
-    let report = report(&month(1, 12, 150), options());
+    let report = report(month(1, 12, 150), options());
     let write = |name: &str, text: String| {
         std::fs::write(Path::new(&folder).join(name), text).expect("written")
     };

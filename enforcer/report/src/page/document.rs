@@ -1,7 +1,7 @@
 //! What is told, in which order: is anything wrong, then the whole, then each agent, then the rest.
 
 use super::{Block, Column, Document, Set, Table, agents};
-use crate::report::{Latest, Moment, Report, count};
+use crate::report::{Latest, Moment, Report, Severity, count};
 
 /// Rows of a table that are shown; JSON has all.
 pub(super) const MOST_ROWS: usize = 15;
@@ -28,11 +28,14 @@ pub(super) fn moment(at: Option<Moment>) -> String {
 
 pub(super) fn of(report: &Report) -> Document {
     let mut blocks = Vec::new();
-    if !report.summary.findings.is_empty() {
-        let items = report.summary.findings.iter();
-        blocks.push(Block::Items(
-            items.map(|f| (Some(f.severity), f.text.clone())).collect(),
-        ));
+    // What is severe stands in the sentence already, the first of it.
+    let told = usize::from(report.summary.severity > Severity::Note);
+    let rest = report.summary.findings.iter().skip(told);
+    let rest: Vec<_> = rest
+        .map(|finding| (Some(finding.severity), finding.text.clone()))
+        .collect();
+    if !rest.is_empty() {
+        blocks.push(Block::Items(rest));
     }
     blocks.push(Block::Facts(numbers(report)));
     blocks.push(Block::Plot(

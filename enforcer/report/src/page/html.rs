@@ -131,6 +131,8 @@ fn write_table(html: &mut Html, table: &Table) {
                     .raw("\">")
                     .text(cell)
                     .raw("</a>");
+            } else if matches!(column.set, Set::Code | Set::Long) {
+                html.path(cell);
             } else {
                 html.text(cell);
             }
@@ -149,8 +151,8 @@ const fn class(column: &Column) -> &'static str {
     match (column.set, column.minor) {
         (Set::Text, false) => "",
         (Set::Text, true) => " class=\"minor\"",
-        (Set::Code, false) => " class=\"code\"",
-        (Set::Code, true) => " class=\"code minor\"",
+        (Set::Code | Set::Long, false) => " class=\"code\"",
+        (Set::Code | Set::Long, true) => " class=\"code minor\"",
         (Set::Number, false) => " class=\"number\"",
         (Set::Number, true) => " class=\"number minor\"",
         (Set::Time, false) => " class=\"time\"",

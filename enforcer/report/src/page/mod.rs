@@ -38,6 +38,8 @@ pub(crate) enum Set {
     Text,
     /// As text, in the letters of code.
     Code,
+    /// As code, and long: on a terminal below its row.
+    Long,
     /// To the right.
     Number,
     /// A moment.

@@ -2,7 +2,7 @@
 //! HTML around them, which does not.
 
 use super::writer::Html;
-use crate::report::{Bar, Moment, Timeline, count};
+use crate::report::{Bar, Moment, Timeline, count, step};
 
 /// Height of the drawing in its own units; its width is a unit a bar.
 const HEIGHT: f64 = 100.0;
@@ -14,7 +14,7 @@ pub(super) fn write(html: &mut Html, title: &str, timeline: &Timeline) {
     let sum = |number: fn(&Bar) -> u64| timeline.bars.iter().map(number).sum::<u64>();
     let (allowed, denied, would) = (sum(|b| b.allowed), sum(|b| b.denied), sum(|b| b.would_deny));
     let words = format!(
-        "{title} by {}: {} allowed, {} denied, {} would have been denied",
+        "{title}, a bar for {}: {} allowed, {} denied, {} would have been denied",
         step(timeline.step_seconds),
         count(allowed),
         count(denied),
@@ -22,7 +22,7 @@ pub(super) fn write(html: &mut Html, title: &str, timeline: &Timeline) {
     );
     html.raw("<figure class=\"plot\"><figcaption>")
         .text(title)
-        .raw(", by ")
+        .raw(", a bar for ")
         .text(&step(timeline.step_seconds));
     html.raw("<span class=\"keys\">");
     key(html, "<i class=\"a\"></i>allowed ", allowed);
@@ -143,19 +143,4 @@ fn axis(html: &mut Html, timeline: &Timeline) {
         html.raw("<span>").text(&shown(bar.start)).raw("</span>");
     }
     html.raw("</div>");
-}
-
-/// `12 hours`, in words.
-fn step(seconds: i64) -> String {
-    let (number, unit) = match seconds {
-        ..3_600 => (seconds / 60, "minute"),
-        3_600..86_400 => (seconds / 3_600, "hour"),
-        86_400..604_800 => (seconds / 86_400, "day"),
-        _ => (seconds / 604_800, "week"),
-    };
-    if number == 1 {
-        unit.to_owned()
-    } else {
-        format!("{number} {unit}s")
-    }
 }

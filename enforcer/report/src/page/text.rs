@@ -1,6 +1,6 @@
 //! The document as text for a terminal.
 
-use super::{Block, Column, Document, Set, Table};
+use super::{Block, Document, Set, Table};
 use crate::{
     report::{Bar, Severity, Timeline},
     visible::{fitted, visible, width},
@@ -8,6 +8,8 @@ use crate::{
 
 /// Columns of the text.
 const COLUMNS: usize = 96;
+/// Columns of a table, which is set in by two.
+const ROOM: usize = COLUMNS - 2;
 /// Columns between two of a table.
 const GAP: usize = 2;
 /// Columns that a text of a table keeps at least.
@@ -84,15 +86,16 @@ fn wrap(out: &mut String, first: &str, next: &str, text: &str) {
 fn write_table(out: &mut String, table: &Table) {
     wrap(out, "", "", &table.caption);
     if !table.rows.is_empty() {
-        let widths = widths(table);
+        let shown = shown(table);
         let titles: Vec<String> = table
             .columns
             .iter()
             .map(|column| column.title.to_owned())
             .collect();
-        row(out, &table.columns, &widths, &titles);
+        row(out, table, &shown, &titles);
         for cells in &table.rows {
-            row(out, &table.columns, &widths, cells);
+            row(out, table, &shown, cells);
+            below(out, table, cells);
         }
     }
     if let Some(note) = &table.note {
@@ -100,45 +103,76 @@ fn write_table(out: &mut String, table: &Table) {
     }
 }
 
-/// Widths that together fit: numbers and times have what they need, the widest text gives way.
-fn widths(table: &Table) -> Vec<usize> {
-    let mut widths: Vec<usize> = table
-        .columns
-        .iter()
-        .map(|column| width(column.title))
-        .collect();
-    for cells in &table.rows {
-        for (wide, cell) in widths.iter_mut().zip(cells) {
-            *wide = (*wide).max(width(&visible(cell)));
+/// The long cells of a row, in lines of their own.
+fn below(out: &mut String, table: &Table, cells: &[String]) {
+    for (column, cell) in table.columns.iter().zip(cells) {
+        if column.set == Set::Long && !cell.is_empty() {
+            wrap(
+                out,
+                "      ",
+                "      ",
+                &format!("{}: {cell}", column.title),
+            );
         }
     }
-    let room = COLUMNS - 2 - GAP * (widths.len() - 1);
-    while widths.iter().sum::<usize>() > room {
+}
+
+/// The columns that are shown, by number, and their widths.
+fn shown(table: &Table) -> Vec<(usize, usize)> {
+    let mut shown: Vec<(usize, usize)> = Vec::new();
+    for (n, column) in table
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.set != Set::Long)
+    {
+        let cells = table.rows.iter().filter_map(|cells| cells.get(n));
+        let widest = cells.map(|cell| width(&visible(cell))).max();
+        shown.push((n, widest.unwrap_or_default().max(width(column.title))));
+    }
+    let needed = |shown: &[(usize, usize)]| {
+        let gaps = GAP * shown.len().saturating_sub(1);
+        shown.iter().map(|(_, wide)| wide).sum::<usize>() + gaps
+    };
+    // A little can be taken from the texts; for more than that, what matters least goes.
+    while needed(&shown) > ROOM + ROOM / 8 {
+        let minor =
+            |(n, _): &(usize, usize)| table.columns.get(*n).is_some_and(|column| column.minor);
+        match shown.iter().rposition(minor) {
+            Some(last) => shown.remove(last),
+            None => break,
+        };
+    }
+    while needed(&shown) > ROOM {
         let is_text = |n: usize| {
             let set = table.columns.get(n).map(|column| column.set);
             matches!(set, Some(Set::Text | Set::Code))
         };
         let widest = |may: &dyn Fn(usize) -> bool| {
-            let wide = widths
+            let wide = shown
                 .iter()
                 .enumerate()
-                .filter(|(n, wide)| may(*n) && **wide > LEAST);
-            wide.max_by_key(|(_, wide)| **wide).map(|(n, _)| n)
+                .filter(|(_, (n, wide))| may(*n) && *wide > LEAST);
+            wide.max_by_key(|(_, (_, wide))| *wide)
+                .map(|(place, _)| place)
         };
         // Where texts cannot give way any more, what is set as a number is none of ours.
         let gives = widest(&is_text).or_else(|| widest(&|_| true));
-        let Some(wide) = gives.and_then(|n| widths.get_mut(n)) else {
+        let Some((_, wide)) = gives.and_then(|place| shown.get_mut(place)) else {
             break;
         };
         *wide -= 1;
     }
-    widths
+    shown
 }
 
-fn row(out: &mut String, columns: &[Column], widths: &[usize], cells: &[String]) {
+fn row(out: &mut String, table: &Table, shown: &[(usize, usize)], cells: &[String]) {
     let mut line = String::from("  ");
-    for (n, ((column, wide), cell)) in columns.iter().zip(widths).zip(cells).enumerate() {
-        if n > 0 {
+    for (place, (n, wide)) in shown.iter().enumerate() {
+        let (Some(column), Some(cell)) = (table.columns.get(*n), cells.get(*n)) else {
+            continue;
+        };
+        if place > 0 {
             line.push_str("  ");
         }
         let cell = fitted(cell, *wide);

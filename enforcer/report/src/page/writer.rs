@@ -32,6 +32,18 @@ impl Html {
         self
     }
 
+    /// Text with paths in it, which may break after a slash.
+    pub(super) fn path(&mut self, text: &str) -> &mut Self {
+        for part in text.split_inclusive('/') {
+            self.text(part);
+            // Not after the first slash of a path.
+            if part.len() > 1 && part.ends_with('/') && !part.ends_with(" /") {
+                self.raw("<wbr>");
+            }
+        }
+        self
+    }
+
     /// A number.
     pub(super) fn number(&mut self, number: impl Into<f64>) -> &mut Self {
         let number: f64 = number.into();

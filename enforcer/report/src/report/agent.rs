@@ -48,6 +48,8 @@ pub struct DestinationKey {
 /// Denials that are one to a reader: the same executable, the same object, the same reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DenialKey {
+    /// `deny` or `would-deny`.
+    pub verdict: String,
     /// What was tried: a kind of event.
     pub what: String,
     /// The executable that acted; empty when it is the launcher's image or not known.
@@ -217,6 +219,7 @@ impl Agent {
             Verdict::Deny | Verdict::WouldDeny => {
                 let object = decision.object.name();
                 let parts = [
+                    decision.verdict.name(),
                     decision.kind_name,
                     decision.actor.name().unwrap_or_default(),
                     &object,
@@ -327,8 +330,9 @@ impl Agent {
             DestinationKey { way, destination }
         });
         let (denials, beyond_denials) = self.denials.finish(denied, |key| {
-            let [what, executable, object, reason, rule] = Key::parts(key);
+            let [verdict, what, executable, object, reason, rule] = Key::parts(key);
             DenialKey {
+                verdict,
                 what,
                 executable,
                 object,

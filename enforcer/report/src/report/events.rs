@@ -156,11 +156,7 @@ pub(super) fn policy_change(record: &Value, other: Other, time: Moment) -> Polic
         time,
         host: host_name(record).to_owned(),
         agent: text(&entity["name"]).unwrap_or_else(|| "unknown".to_owned()),
-        change: match other {
-            Other::PolicyApplied => "applied",
-            Other::PolicyRemoved => "removed",
-            _ => "rejected",
-        },
+        change: other.change(),
         generation: text(&entity["version"]),
         sha256: text(&entity["data"]["sha256"]),
         by: user(&record["actor"]["user"]),
@@ -174,11 +170,7 @@ pub(super) fn daemon_change(record: &Value, other: Other, time: Moment) -> Daemo
     DaemonChange {
         time,
         host: host_name(record).to_owned(),
-        change: match other {
-            Other::DaemonStart => "start",
-            Other::DaemonStop => "stop",
-            _ => "remove",
-        },
+        change: other.change(),
         enforcing: record["status_detail"].as_str() == Some("enforcing"),
         programs: programs(record),
         version: text(&record["metadata"]["product"]["version"]),

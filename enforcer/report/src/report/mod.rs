@@ -11,10 +11,12 @@
 mod agent;
 mod capped;
 mod collect;
+mod covers;
 mod events;
 mod series;
 mod summary;
 mod watch;
+mod words;
 
 use serde::Serialize;
 
@@ -27,6 +29,8 @@ pub use events::{DaemonChange, HostSeen, Latest, Loss, PolicyChange, Posture};
 pub use series::{Bar, Timeline};
 pub use summary::{Finding, Severity, Summary};
 pub use watch::{Unused, UnusedRule};
+pub use words::count;
+pub(crate) use words::step;
 
 /// What is known of the log's chain: the answer of `enforcer log verify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -145,33 +149,4 @@ pub struct Report {
     pub losses: Latest<Loss>,
     /// The limits of what is listed one by one.
     pub limits: Limits,
-}
-
-/// A number as people read it: `1,234,567`.
-#[must_use]
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(super::count(number), text);
-        }
-    }
 }

@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
-use super::{ChainState, Report, count};
+use super::{
+    AgentReport, ChainState, Report,
+    words::{count, plural, step, times},
+};
+
+/// Denials that are many at once.
+const MANY: u64 = 50;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -112,12 +118,6 @@ fn decided(report: &Report) -> String {
         denied => format!("{} were denied", count(denied)),
     };
     format!("of {} {denied}", plural(tally.total(), "decision"))
-}
-
-/// `1 decision`, `2 decisions`.
-fn plural(number: u64, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {what}{s}", count(number))
 }
 
 struct Findings(Vec<Finding>);
@@ -298,8 +298,12 @@ impl Findings {
                 );
             }
             if agent.tally.denied > 0 {
-                let top = agent.denials.first().filter(|top| {
-                    top.tally.denied * 2 > agent.tally.denied && agent.tally.denied > 1
+                let top = agent
+                    .denials
+                    .iter()
+                    .max_by_key(|denial| denial.tally.denied);
+                let top = top.filter(|top| {
+                    agent.tally.denied > 1 && top.tally.denied * 2 > agent.tally.denied
                 });
                 let top = top.map(|top| {
                     format!(
@@ -321,6 +325,7 @@ impl Findings {
                     ),
                 );
             }
+            self.burst(agent);
             if !agent.beyond.is_empty() {
                 self.tell(
                     Severity::Attention,
@@ -340,12 +345,29 @@ impl Findings {
             }
         }
     }
-}
 
-fn times(number: u64) -> String {
-    if number == 1 {
-        "once".to_owned()
-    } else {
-        format!("{} times", count(number))
+    /// Denials that come all at once are seldom an agent's ordinary work.
+    fn burst(&mut self, agent: &AgentReport) {
+        let line = &agent.timeline;
+        let Some(worst) = line.bars.iter().max_by_key(|bar| bar.denied) else {
+            return;
+        };
+        let busy = line.bars.iter().filter(|bar| bar.denied > 0).count() as u64;
+        let others = agent.tally.denied - worst.denied.min(agent.tally.denied);
+        // Five times what the other busy steps have on average, and a third of all at least.
+        let stands_out = worst.denied * busy.saturating_sub(1) > 5 * others
+            && worst.denied * 3 > agent.tally.denied;
+        if worst.denied >= MANY && busy > 2 && stands_out {
+            let (name, all) = (&agent.agent, plural(agent.tally.denied, "denial"));
+            let length = step(line.step_seconds);
+            let begin = worst.start.minute();
+            self.tell(
+                Severity::Attention,
+                format!(
+                    "{name} had {} of its {all} at once, within {length} from {begin} on.",
+                    count(worst.denied)
+                ),
+            );
+        }
     }
 }

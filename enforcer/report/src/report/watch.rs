@@ -1,19 +1,17 @@
 //! Which rules, and which entries of them, the records of a period used: what was never used can go.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use enforcer_common::object::FileId;
 use enforcer_policy::{
-    Address, Audit, Destination, Effect, Facts, InternetRule, PathFact, Peer, Policy, Span, Spanned,
+    Audit, Destination, Effect, InternetRule, PathFact, Peer, Policy, Span, Spanned,
 };
 use serde::Serialize;
 
-use super::capped::Moment;
-use crate::{
-    object::{Endpoint, FileRef, Object, UnixName},
-    record::Decision,
-    why::Known,
+use super::{
+    capped::Moment,
+    covers::{Covers, Entry, files, mark},
 };
+use crate::{record::Decision, why::Known};
 
 /// What a policy allows and the period did not use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -64,23 +62,9 @@ struct Rule {
     uses: u64,
     entries: Vec<Entry>,
     by: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    text: String,
-    covers: Covers,
-    used: bool,
-}
-
-#[derive(Debug)]
-enum Covers {
-    Files {
-        path: String,
-        files: HashSet<FileId>,
-    },
-    Place(Destination),
-    Peer(Peer, Option<FileId>),
+    /// Uses that no entry is known to cover, and those by executables that no entry of `by` is known
+    /// to name: the policy names them by a link that cannot be followed here, or had an earlier form.
+    unassigned: [u64; 2],
 }
 
 impl Watch {
@@ -116,6 +100,7 @@ impl Watch {
             uses: 0,
             entries,
             by,
+            unassigned: [0; 2],
         });
     }
 
@@ -190,12 +175,12 @@ impl Watch {
             return;
         };
         rule.uses += 1;
-        for entry in rule.entries.iter_mut().filter(|entry| !entry.used) {
-            entry.used = entry.covers.object(&decision.object);
-        }
-        for entry in rule.by.iter_mut().filter(|entry| !entry.used) {
-            entry.used = entry.covers.file(&decision.actor);
-        }
+        let by_entry = mark(&mut rule.entries, |entry| {
+            entry.covers.object(&decision.object)
+        });
+        let by_name = mark(&mut rule.by, |entry| entry.covers.file(&decision.actor));
+        rule.unassigned[0] += u64::from(!by_entry);
+        rule.unassigned[1] += u64::from(!by_name);
     }
 
     pub(super) fn finish(self, seen: &Seen) -> Unused {
@@ -245,6 +230,16 @@ impl Watch {
                 super::count(seen.lost)
             ));
         }
+        let unassigned = self.rules.iter().filter(|rule| {
+            rule.unassigned[0] > 0 || (rule.unassigned[1] > 0 && !rule.by.is_empty())
+        });
+        let unassigned: Vec<&str> = unassigned.map(|rule| rule.id.as_str()).collect();
+        if !unassigned.is_empty() {
+            caveats.push(format!(
+                "Of {} it cannot be told which entries were used, by links that cannot be followed here or by an earlier form of the rule: nothing is said of their entries.",
+                unassigned.join(", ")
+            ));
+        }
         if self.libraries > 0 {
             caveats.push(format!("{} listed libraries are left out: a file that is mapped as code is recorded only when it is denied.", self.libraries));
         }
@@ -271,25 +266,25 @@ impl Rule {
             let unused = entries.into_iter().filter(|entry| !entry.used);
             unused.map(|entry| entry.text).collect::<Vec<_>>()
         };
-        let total = self.entries.len();
-        if total == 0 {
+        if self.entries.is_empty() {
             return None; // libraries alone
         }
-        let (entries, by) = (unused(self.entries), unused(self.by));
-        let suggestion = if self.uses == 0 {
-            format!("remove rule `{}`", self.id)
-        } else {
-            // A use that no entry covers came from an earlier form of the rule.
-            match (entries.len() == total, entries.is_empty(), by.is_empty()) {
-                (_, true, true) => return None,
-                (true, ..) => format!(
-                    "rule `{}` was used in an earlier form; see whether this one is needed",
-                    self.id
-                ),
-                (false, false, true) => "take these entries out of `allow`".to_owned(),
-                (false, true, false) => "take these executables out of `by`".to_owned(),
-                (false, false, false) => "take these out of `allow` and `by`".to_owned(),
+        // What is not assigned may be the use of any entry: nothing is said of them then.
+        let keep = |entries, unassigned| {
+            if unassigned == 0 {
+                unused(entries)
+            } else {
+                Vec::new()
             }
+        };
+        let entries = keep(self.entries, self.unassigned[0]);
+        let by = keep(self.by, self.unassigned[1]);
+        let suggestion = match (self.uses, entries.is_empty(), by.is_empty()) {
+            (0, ..) => "remove the rule",
+            (_, true, true) => return None,
+            (_, false, true) => "take these out of `allow`",
+            (_, true, false) => "take these out of `by`",
+            (_, false, false) => "take these out of `allow` and `by`",
         };
         let by = if self.uses == 0 { Vec::new() } else { by };
         Some(UnusedRule {
@@ -299,94 +294,8 @@ impl Rule {
             uses: self.uses,
             entries,
             by,
-            suggestion,
+            suggestion: suggestion.to_owned(),
         })
-    }
-}
-
-impl Covers {
-    fn object(&self, object: &Object<'_>) -> bool {
-        match *object {
-            Object::Run(file) | Object::Code(file, _) => self.file(&file),
-            Object::Reach(to) => self.place(to, true),
-            Object::Listen(at) => self.place(at, false),
-            Object::Unix(name) => self.peer(name),
-            Object::Socket(..) | Object::Write(..) | Object::Number(..) | Object::Nothing => false,
-        }
-    }
-
-    fn file(&self, file: &FileRef<'_>) -> bool {
-        let Self::Files { path, files } = self else {
-            return false;
-        };
-        let lexical = file.path.is_some_and(|found| {
-            found == path || (path.ends_with('/') && found.starts_with(path.as_str()))
-        });
-        lexical || (!files.is_empty() && file.id().is_some_and(|id| files.contains(&id)))
-    }
-
-    fn place(&self, place: Endpoint, remote: bool) -> bool {
-        let (Self::Place(entry), Some(address)) = (self, place.address) else {
-            return false;
-        };
-        let address = match address.to_canonical() {
-            std::net::IpAddr::V4(four) if remote && four.is_unspecified() => {
-                std::net::Ipv4Addr::LOCALHOST.into()
-            }
-            std::net::IpAddr::V6(six) if remote && six.is_unspecified() => {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            }
-            address => address,
-        };
-        let addressed = match entry.address {
-            Address::Any => true,
-            Address::Net(net) => net.contains(&address),
-        };
-        addressed
-            && Some(entry.protocol) == place.transport()
-            && (entry.ports.first..=entry.ports.last).contains(&place.port)
-    }
-
-    fn peer(&self, name: UnixName<'_>) -> bool {
-        let Self::Peer(listed, id) = self else {
-            return false;
-        };
-        match (listed, name) {
-            (Peer::Path(listed), UnixName::Path { path, uid }) => {
-                let file = FileRef {
-                    path: Some(path),
-                    uid,
-                    sha256: None,
-                };
-                // A binder writes the path as it likes: `/var/run` is `/run`.
-                let plain = |path: &str| {
-                    path.strip_prefix("/var/run/")
-                        .map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"))
-                };
-                plain(path) == plain(listed) || (id.is_some() && file.id() == *id)
-            }
-            (Peer::Abstract(listed), UnixName::Abstract(name)) => listed == name,
-            (Peer::Path(_) | Peer::Abstract(_), _) => false,
-        }
-    }
-}
-
-fn files(facts: &dyn Facts, path: &str) -> Entry {
-    let files = match facts.path(path) {
-        PathFact::File(file) => HashSet::from([file.id]),
-        PathFact::Directory { files, .. } => files.into_iter().map(|file| file.id).collect(),
-        PathFact::Socket { .. }
-        | PathFact::Other(_)
-        | PathFact::Missing
-        | PathFact::Unreadable(_) => HashSet::new(),
-    };
-    Entry {
-        text: path.to_owned(),
-        covers: Covers::Files {
-            path: path.to_owned(),
-            files,
-        },
-        used: false,
     }
 }
 

@@ -8,8 +8,10 @@
 //!                                  cautions where they open more than they seem to
 //! ```
 
+mod alike;
 mod caution;
 mod facts;
+mod key;
 mod line;
 mod nearest;
 mod reason;

@@ -9,8 +9,11 @@ use enforcer_policy::{
 };
 use serde::Serialize;
 
-use super::Known;
-use crate::object::{FileRef, Object, UnixName};
+use super::{
+    Known,
+    alike::{alike, names, unlike_socket},
+};
+use crate::object::{Object, UnixName, reached};
 
 /// Rules told.
 const MOST_TOLD: usize = 3;
@@ -120,15 +123,6 @@ fn entries(
         }
         Request::Exec { file, .. } => look.exec(policy, file, object),
         Request::Unix { peer } => look.unix(policy, &peer, object),
-    }
-}
-
-/// The unspecified address leads to loopback.
-fn reached(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(four) if four.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(six) if six.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
-        address => address,
     }
 }
 
@@ -339,57 +333,6 @@ fn shared_bits(a: IpAddr, b: IpAddr) -> u32 {
         (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
-    }
-}
-
-/// Whether a path of a policy names the file: is it, or is a directory that it lies below.
-pub(crate) fn names(facts: &dyn Facts, path: &str, file: FileId) -> bool {
-    match facts.path(path) {
-        PathFact::File(found) => found.id == file,
-        PathFact::Directory { files, .. } => files.iter().any(|found| found.id == file),
-        PathFact::Socket { .. }
-        | PathFact::Other(_)
-        | PathFact::Missing
-        | PathFact::Unreadable(_) => false,
-    }
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// Why a listed path that looks like this one is not it.
-fn alike(path: &str, listed: &str) -> Option<String> {
-    if path == listed {
-        return Some("another file stands at this path now".to_owned());
-    }
-    if listed.ends_with('/') {
-        return path
-            .starts_with(listed)
-            .then(|| "the file is not among those that were found below it".to_owned());
-    }
-    (last(path) == last(listed))
-        .then(|| "another file of the same name: a copy is not the file that is listed".to_owned())
-}
-
-fn unlike_socket(listed: &str, socket: UnixName<'_>) -> Option<String> {
-    match socket {
-        UnixName::Path { path, uid } => {
-            let path = FileRef {
-                path: Some(path),
-                uid,
-                sha256: None,
-            }
-            .policy_path()?;
-            if path == listed {
-                return Some("another socket is bound to this path now, or was then: its service was started anew; apply the policy again".to_owned());
-            }
-            (last(&path) == last(listed)).then(|| "another socket of the same name".to_owned())
-        }
-        UnixName::Abstract(name) if name == listed => {
-            Some("it is about the path; this was an abstract name".to_owned())
-        }
-        UnixName::Abstract(_) | UnixName::Unnamed | UnixName::Unknown => None,
     }
 }
 

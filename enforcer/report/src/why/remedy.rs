@@ -11,6 +11,7 @@ use super::{
     Known,
     caution::{self, Found},
     facts::Seen,
+    key,
     line::{self, Line},
     request::{self, Asked},
 };
@@ -79,7 +80,7 @@ pub(super) fn advise(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advi
         cautions: Vec::new(),
         now: None,
     };
-    if let Some(key) = line::agent_key(decision, known.map(|known| &known.policy.policy)) {
+    if let Some(key) = key::agent_key(decision, known.map(|known| &known.policy.policy)) {
         return set_key(&key, known);
     }
     match decision.reason {
@@ -129,7 +130,7 @@ pub(super) fn advise(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advi
     }
 }
 
-fn set_key(key: &line::AgentKey, known: Option<&Known<'_>>) -> Advice {
+fn set_key(key: &key::AgentKey, known: Option<&Known<'_>>) -> Advice {
     if key.is_set {
         let text = format!("The policy in force has `{}` by now: try again.", key.toml);
         return Advice {

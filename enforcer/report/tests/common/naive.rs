@@ -65,7 +65,10 @@ pub fn lists(records: &[Value], agent: Option<&str>) -> Lists {
             );
             count(
                 "denials",
-                format!("{code}|{actor}|{object}|{reason}|{rule}"),
+                format!(
+                    "{}|{code}|{actor}|{object}|{reason}|{rule}",
+                    text(&record["unmapped"]["verdict"])
+                ),
             );
         }
     }
