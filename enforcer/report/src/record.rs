@@ -69,6 +69,12 @@ impl<'a> Decision<'a> {
         })
     }
 
+    /// Generation of the policies that decided.
+    #[must_use]
+    pub fn generation(&self) -> Option<u32> {
+        self.record["policy"]["version"].as_str()?.parse().ok()
+    }
+
     /// Whether it is the begin or end of a session, which nobody asked a rule about.
     #[must_use]
     pub fn is_session(&self) -> bool {

@@ -590,17 +590,28 @@ fn every_reason_is_explained_and_what_no_policy_can_allow_asks_for_nothing() {
 
 #[test]
 fn what_the_policy_allows_by_now_needs_no_line() {
-    let record = deny("connect", "not-listed")
-        .by(Some("/usr/bin/git"))
-        .to("tcp", "192.0.2.3", 443);
-    let why = told_by_rules(&record);
-    assert_eq!(why.remedy.kind, RemedyKind::NothingToDo);
-    assert_eq!(
-        why.now
-            .as_ref()
-            .map(|now| (now.allowed, now.rule.as_deref())),
-        Some((true, Some("mirror")))
-    );
+    let parsed = policy(RULES);
+    let told = |generation, reason: &str, by: &str| {
+        let record = deny("connect", reason)
+            .by(Some(by))
+            .to("tcp", "192.0.2.3", 443);
+        let known = Known {
+            policy: &parsed,
+            facts: &Host,
+            generation: Some(generation),
+        };
+        why(&record.0, Some(&known)).expect("a decision")
+    };
+    let later = told(8, "not-listed", "/usr/bin/git");
+    assert_eq!(later.remedy.kind, RemedyKind::NothingToDo);
+    let now = later.now.expect("a policy");
+    assert_eq!((now.allowed, now.rule.as_deref()), (true, Some("mirror")));
+    // The generation that denied it is in force: trying again would not help.
+    let same = told(7, "not-listed", "/usr/bin/git");
+    assert_eq!(same.remedy.kind, RemedyKind::Apply);
+    let script = told(7, "executable-not-listed", "/usr/bin/python3");
+    assert_eq!(script.remedy.kind, RemedyKind::NotKnown);
+    assert!(script.text().contains("script"), "{}", script.text());
 }
 
 #[test]

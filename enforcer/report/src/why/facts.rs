@@ -1,6 +1,9 @@
 //! The host as a record and the caller know it together.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
 
 use enforcer_common::object::{FileId, FileStamp, UnixKey};
 use enforcer_policy::{Facts, FileFact, PathFact};
@@ -20,6 +23,8 @@ fn unheard_of(number: u64) -> FileId {
 pub(super) struct Seen<'a> {
     facts: &'a dyn Facts,
     files: BTreeMap<String, PathFact>,
+    /// Answers of the caller's facts: a directory may be long to look up, and is asked about often.
+    answers: RefCell<HashMap<String, PathFact>>,
 }
 
 impl<'a> Seen<'a> {
@@ -27,6 +32,7 @@ impl<'a> Seen<'a> {
         Self {
             facts,
             files: BTreeMap::new(),
+            answers: RefCell::default(),
         }
     }
 
@@ -85,9 +91,20 @@ impl<'a> Seen<'a> {
         }
     }
 
+    fn asked(&self, path: &str) -> PathFact {
+        if let Some(known) = self.answers.borrow().get(path) {
+            return known.clone();
+        }
+        let answer = self.facts.path(path);
+        self.answers
+            .borrow_mut()
+            .insert(path.to_owned(), answer.clone());
+        answer
+    }
+
     /// Whether the caller's facts know the path, or only the record does.
     pub(super) fn is_known(&self, path: &str) -> bool {
-        self.facts.path(path) != PathFact::Missing
+        self.asked(path) != PathFact::Missing
     }
 }
 
@@ -96,7 +113,7 @@ impl Facts for Seen<'_> {
         if let Some(fact) = self.files.get(path) {
             return fact.clone();
         }
-        match self.facts.path(path) {
+        match self.asked(path) {
             PathFact::Directory {
                 owner_uid,
                 mode,

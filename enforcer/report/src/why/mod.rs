@@ -215,16 +215,14 @@ pub fn why(record: &Value, known: Option<&Known<'_>>) -> Result<Why, WhyError> {
         tried: tried::tried(&decision),
         verdict: decision.verdict.name(),
         reason: decision.reason_name.to_owned(),
-        meaning: explanation.meaning,
+        meaning: reason::meaning_of(&decision).unwrap_or(explanation.meaning),
         advice: explanation.advice,
         agent: decision.agent.to_owned(),
         session: decision.session.map(str::to_owned),
         task: text(&unmapped["task"]),
         task_id: text(&unmapped["task_id"]),
         process: process(&decision),
-        generation: record["policy"]["version"]
-            .as_str()
-            .and_then(|version| version.parse().ok()),
+        generation: decision.generation(),
         generation_now: known.and_then(|known| known.generation),
         rule,
         nearest,
@@ -316,7 +314,7 @@ fn ask(decision: &Decision<'_>, remedy: &Remedy, owner: Option<&str>, event: &st
     let whom = owner.map(str::to_owned);
     let who = owner.unwrap_or("the agent's owner");
     let how = match remedy.kind {
-        RemedyKind::NothingToDo | RemedyKind::NotByPolicy => return None,
+        RemedyKind::NothingToDo | RemedyKind::NotByPolicy | RemedyKind::NotKnown => return None,
         RemedyKind::AddLines | RemedyKind::SetKey | RemedyKind::ChangeRule => format!(
             "Ask {who}, who answers for {agent}, and name the event {event}. An administrator then changes the policy (`enforcer policy plan`, `enforcer policy apply`); the agent itself cannot."
         ),

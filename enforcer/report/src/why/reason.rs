@@ -2,6 +2,8 @@
 
 use enforcer_common::verdict::Reason;
 
+use crate::{object::Object, record::Decision};
+
 /// What a reason means and what follows from it, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Explanation {
@@ -128,6 +130,32 @@ const fn words(reason: Reason) -> (&'static str, &'static str) {
             "No rule lists the unix socket, and a process of the same session bound it.",
             "Nothing is to be done.",
         ),
+    }
+}
+
+/// What a reason means of one kind of object, where more is to be said than of all.
+pub(super) fn meaning_of(decision: &Decision<'_>) -> Option<&'static str> {
+    if decision.reason != Some(Reason::NotListed) {
+        return None;
+    }
+    match decision.object {
+        Object::Run(_) => Some(
+            "No rule of the policy lists the file. What counts is the file itself, whatever it is called: a copy of a listed one is another file.",
+        ),
+        Object::Code(..) => Some(
+            "No rule of the policy lists the file, and it is none of the host's libraries that root alone can write. What is mapped as code must be listed like a program.",
+        ),
+        Object::Unix(_) => Some(
+            "No rule of the policy lists the socket, and it is not the session's own: a service, another session or another agent bound it.",
+        ),
+        Object::Listen(_) => Some(
+            "No rule of the policy covers the address and port. Without a `[[listen]]` rule an agent receives nothing; a wildcard address is one of its own.",
+        ),
+        Object::Reach(_)
+        | Object::Socket(..)
+        | Object::Write(..)
+        | Object::Number(..)
+        | Object::Nothing => None,
     }
 }
 

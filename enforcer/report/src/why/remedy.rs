@@ -33,6 +33,8 @@ pub enum RemedyKind {
     Apply,
     /// No policy can allow it.
     NotByPolicy,
+    /// It cannot be told from the record.
+    NotKnown,
 }
 
 /// What would allow it.
@@ -124,7 +126,7 @@ pub(super) fn advise(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advi
             | Reason::NamespaceNotAllowed,
         ) => plain(RemedyKind::NotByPolicy, "No policy can allow it."),
         None => plain(
-            RemedyKind::NotByPolicy,
+            RemedyKind::NotKnown,
             "This version cannot tell what would allow it.",
         ),
     }
@@ -186,13 +188,9 @@ fn by_rules(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advice {
     let listed = assume_listed(decision, &asked, &seen, &mut policy);
     let now = judge(&policy, &seen, &asked.subject, &asked.request);
     if is_given && now.allowed {
-        let by = now.rule.as_deref().unwrap_or("a rule");
-        let text = format!("The policy in force allows it by now (rule `{by}`): try again.");
+        let remedy = allowed_now(decision, known, now.rule.as_deref().unwrap_or("a rule"));
         return Advice {
-            remedy: Remedy {
-                tried: true,
-                ..Remedy::without_lines(RemedyKind::NothingToDo, text)
-            },
+            remedy,
             cautions: Vec::new(),
             now: Some(now),
         };
@@ -205,6 +203,33 @@ fn by_rules(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advice {
     }
     advice.now = known.map(|_| now);
     advice
+}
+
+/// What is said where the policy in force allows what was denied.
+fn allowed_now(decision: &Decision<'_>, known: Option<&Known<'_>>, rule: &str) -> Remedy {
+    let is_later = decision.generation() != known.and_then(|known| known.generation);
+    let (kind, text) = if is_later {
+        (
+            RemedyKind::NothingToDo,
+            format!("The policy in force allows it by now (rule `{rule}`): try again."),
+        )
+    } else if decision.reason == Some(Reason::ExecutableNotListed) {
+        (
+            RemedyKind::NotKnown,
+            "The executable that the record names is listed. A process is also what its script and the script's interpreters are, and a file that was replaced is no longer the one that is listed: start it again, and see which of them is not.".to_owned(),
+        )
+    } else {
+        (
+            RemedyKind::Apply,
+            format!(
+                "By the files that are there now this same policy allows it (rule `{rule}`): they changed since it was applied. Applied again, it holds for them."
+            ),
+        )
+    };
+    Remedy {
+        tried: true,
+        ..Remedy::without_lines(kind, text)
+    }
 }
 
 fn none(why: &str) -> Advice {

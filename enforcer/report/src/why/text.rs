@@ -104,6 +104,7 @@ impl Why {
             RemedyKind::ChangeRule => "change",
             RemedyKind::Apply => "apply",
             RemedyKind::NotByPolicy => "no way",
+            RemedyKind::NotKnown => "unclear",
         };
         if self.verdict == "allow" {
             return;
