@@ -529,3 +529,53 @@ fn a_million_records_take_seconds() {
         "{counted:?}"
     );
 }
+
+/// Names of members, at every depth.
+fn members(value: &Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| members(item, names)),
+        Value::Object(object) => {
+            for (name, member) in object {
+                names.insert(name.clone());
+                // What a host calls its facts is its own.
+                if name != "facts" {
+                    members(member, names);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_page_about_reports_names_every_member_and_every_limit() {
+    let read = |file: &str| {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(file)
+    };
+    let page = read("../../docs/report.md");
+    let mut names = std::collections::BTreeSet::new();
+    for file in ["tests/golden/report.json", "tests/golden/why.json"] {
+        let value = serde_json::from_str(&read(file)).expect("JSON");
+        members(&value, &mut names);
+    }
+    assert!(names.len() > 80, "{names:?}");
+    let known_elsewhere = ["agents", "keys", "keys_of_a_list", "events", "bars"];
+    for name in names
+        .iter()
+        .filter(|name| !known_elsewhere.contains(&name.as_str()))
+    {
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/report.md does not name {name}"
+        );
+    }
+    let number = |number: usize| enforcer_report::count(number as u64);
+    for limit in [
+        LIMITS.agents,
+        LIMITS.keys_of_a_list,
+        LIMITS.keys,
+        LIMITS.events,
+    ] {
+        assert!(page.contains(&number(limit)), "{limit}");
+    }
+}

@@ -149,8 +149,8 @@ fn write_table(html: &mut Html, table: &Table) {
 
 const fn class(column: &Column) -> &'static str {
     match (column.set, column.minor) {
-        (Set::Text, false) => "",
-        (Set::Text, true) => " class=\"minor\"",
+        (Set::Text, false) => " class=\"words\"",
+        (Set::Text, true) => " class=\"words minor\"",
         (Set::Code | Set::Long, false) => " class=\"code\"",
         (Set::Code | Set::Long, true) => " class=\"code minor\"",
         (Set::Number, false) => " class=\"number\"",

@@ -15,6 +15,8 @@ use super::{
 };
 use crate::object::{Object, UnixName, reached};
 
+/// An address that shares fewer bits than the first 12 of IPv4, or 48 of IPv6, is nowhere near.
+const FAR: u32 = 1 + 128 - 48;
 /// Rules told.
 const MOST_TOLD: usize = 3;
 
@@ -165,7 +167,8 @@ impl Look<'_> {
             for destination in &rule.destinations {
                 let (mut differs, apart) = differences(&destination.value, wanted);
                 // Another address with another port or protocol is another place altogether.
-                if apart > 0 && differs.len() > 1 {
+                // So is one that shares little of its address.
+                if apart > FAR || (apart > 0 && differs.len() > 1) {
                     continue;
                 }
                 differs.extend(by.clone());
@@ -328,9 +331,10 @@ fn differences(entry: &Destination, wanted: Wanted) -> (Vec<String>, u32) {
     (differs, apart)
 }
 
+/// Leading bits that two addresses share, of 128; of IPv4 addresses each bit counts for four.
 fn shared_bits(a: IpAddr, b: IpAddr) -> u32 {
     match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V4(a), IpAddr::V4(b)) => 4 * (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
     }

@@ -73,6 +73,8 @@ pub(super) struct Advice {
 }
 
 const AT_THE_END: &str = "at the end of the policy's file, or of one that it includes";
+const NO_ADDRESS: &str =
+    "No policy can allow it: such an address is denied before any rule is looked at.";
 /// Rounds in which lines are added: the executable, then what it does; one more to see it allowed.
 const MOST_ROUNDS: usize = 4;
 
@@ -103,10 +105,7 @@ pub(super) fn advise(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advi
             | Reason::ExecutableNotListed
             | Reason::RuleDenies,
         ) => by_rules(decision, known),
-        Some(Reason::AddressNotJudgeable) => plain(
-            RemedyKind::NotByPolicy,
-            "No policy can allow it: such an address is denied before any rule is looked at.",
-        ),
+        Some(Reason::AddressNotJudgeable) => plain(RemedyKind::NotByPolicy, NO_ADDRESS),
         Some(
             Reason::SocketKindNotAllowed
             | Reason::ReadFailed
@@ -175,7 +174,7 @@ fn by_rules(decision: &Decision<'_>, known: Option<&Known<'_>>) -> Advice {
     let given = known.map(|known| known.policy.policy.clone());
     let (Some(mut policy), is_given) = (given.or_else(line::nobodys_policy), known.is_some())
     else {
-        return none("No line of a policy can name it.");
+        return none("It has no name that a line of a policy could list.");
     };
     if !is_given && decision.reason == Some(Reason::RuleDenies) {
         let rule = decision.rule.unwrap_or("the one that decided");
@@ -283,11 +282,13 @@ fn search(
     let mut base = policy.clone();
     let mut denials = Vec::new();
     let mut lines: Vec<Line> = Vec::new();
+    let mut last = None;
     for _ in 0..MOST_ROUNDS + policy.connect.len() + policy.exec.len() {
         let Some(merged) = line::merged(&base, &lines) else {
             break;
         };
         let judged = judge(&merged, seen, &asked.subject, &asked.request);
+        last = Some(judged.reason);
         if judged.allowed {
             let proven = is_given && is_compiled(&merged, seen, &asked.subject, &asked.request);
             return allowed_by(decision, asked, seen, policy, &lines, &denials, proven);
@@ -304,15 +305,33 @@ fn search(
         };
         match next {
             Some(line) if !lines.contains(&line) => lines.push(line),
-            Some(_) | None => break,
+            // The line is there and does not hold: what acts is denied itself.
+            Some(_) | None => match denied_actor(&merged, seen, asked) {
+                Some(rule) => {
+                    line::without(&mut base, &rule);
+                    denials.push(rule);
+                }
+                None => break,
+            },
         }
     }
-    let text = if decision.reason == Some(Reason::ExecutableNotListed) {
-        "What the process runs has no path that a policy could list."
-    } else {
-        "No line of a policy can name it."
-    };
-    none(text)
+    none(match last {
+        Some(Reason::AddressNotJudgeable) => NO_ADDRESS,
+        Some(Reason::FileChanged) => {
+            "The file changed since the policy was applied: that comes first."
+        }
+        Some(Reason::ExecutableNotListed) => {
+            "What the process runs has no path that a policy could list."
+        }
+        _ => "It has no name that a line of a policy could list.",
+    })
+}
+
+/// The rule that denies running what acts: who runs such a file all the same is allowed nothing.
+fn denied_actor(policy: &Policy, seen: &Seen<'_>, asked: &Asked) -> Option<String> {
+    let acting = asked.acting.as_ref()?;
+    let judged = judge(policy, seen, &Subject::launcher(), acting);
+    judged.rule.filter(|_| judged.reason == Reason::RuleDenies)
 }
 
 fn is_compiled(policy: &Policy, facts: &dyn Facts, subject: &Subject, request: &Request) -> bool {

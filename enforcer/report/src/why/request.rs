@@ -15,6 +15,8 @@ pub(super) struct Asked {
     pub subject: Subject,
     /// The acting executable's path; `None` = the launcher's image, or not known.
     pub actor: Option<String>,
+    /// Running the acting executable, to ask whether a rule denies that.
+    pub acting: Option<Request>,
     /// What is asked.
     pub request: Request,
     /// What a policy would write for the object.
@@ -97,10 +99,21 @@ pub(super) fn of(decision: &Decision<'_>, seen: &mut Seen<'_>) -> Result<Asked, 
         | Object::Number(..)
         | Object::Nothing => return executable_only(decision, seen),
     };
-    let (subject, actor) = subject(decision, seen);
+    let is_code = matches!(decision.object, Object::Code(..));
+    if is_code || decision.is_launcher() || decision.actor.name().is_none() {
+        return Ok(Asked {
+            subject: Subject::launcher(),
+            actor: None,
+            acting: None,
+            request,
+            object,
+        });
+    }
+    let (file, stamp) = seen.file(decision.actor);
     Ok(Asked {
-        subject,
-        actor,
+        subject: Subject::from(file),
+        actor: decision.actor.policy_path(),
+        acting: Some(Request::Exec { file, stamp }),
         request,
         object,
     })
@@ -117,18 +130,10 @@ fn executable_only(decision: &Decision<'_>, seen: &mut Seen<'_>) -> Result<Asked
     Ok(Asked {
         subject: Subject::from(file),
         actor: path.clone(),
+        acting: None,
         request: Request::Exec { file, stamp },
         object: Named::Run(path),
     })
-}
-
-fn subject(decision: &Decision<'_>, seen: &mut Seen<'_>) -> (Subject, Option<String>) {
-    let is_code = matches!(decision.object, Object::Code(..));
-    if is_code || decision.is_launcher() || decision.actor.name().is_none() {
-        return (Subject::launcher(), None);
-    }
-    let (file, _) = seen.file(decision.actor);
-    (Subject::from(file), decision.actor.policy_path())
 }
 
 fn judged(
