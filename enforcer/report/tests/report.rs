@@ -351,6 +351,15 @@ fn a_use_that_no_entry_accounts_for_may_be_of_any_of_them() {
 }
 
 #[test]
+fn what_acted_is_needed_though_it_was_started_before_the_period() {
+    let mut records = some_uses();
+    let denied = Record::new("connect", "deny", "not-listed").to("tcp", "192.0.3.9", 443);
+    records.push(denied.by(Some("/usr/bin/bash")).0);
+    let rules = unused(&policy(RULES), &records);
+    assert!(rules.iter().all(|(rule, ..)| rule != "shell"), "{rules:?}");
+}
+
+#[test]
 fn what_is_not_recorded_when_it_is_allowed_is_not_said_to_be_unused() {
     let text = format!(
         "{}{RULES}",

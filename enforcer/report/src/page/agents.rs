@@ -192,7 +192,7 @@ fn never_used(unused: &Unused, blocks: &mut Vec<Block>) {
                     format!("{what}; {by}")
                 };
             }
-            let uses = if rule.uses == 0 {
+            let uses = if rule.never_used {
                 "never".to_owned()
             } else {
                 count(rule.uses)
@@ -335,7 +335,7 @@ fn sessions(agent: &AgentReport, blocks: &mut Vec<Block>) {
         columns: vec![
             column("session", Set::Code),
             column("task", Set::Text),
-            column("user", Set::Text),
+            minor("user", Set::Text),
             minor("began", Set::Time),
             minor("ended", Set::Time),
             column("allowed", Set::Number),

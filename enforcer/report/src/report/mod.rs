@@ -13,6 +13,7 @@ mod capped;
 mod collect;
 mod covers;
 mod events;
+mod keys;
 mod series;
 mod summary;
 mod watch;
@@ -20,12 +21,11 @@ mod words;
 
 use serde::Serialize;
 
-pub use agent::{
-    AgentReport, Beyond, DenialKey, DestinationKey, ExecutableKey, ReasonKey, RuleKey, Session,
-};
+pub use agent::AgentReport;
 pub use capped::{Counted, LIMITS, Limits, Moment, Tally};
 pub use collect::{Collector, Options, report};
 pub use events::{DaemonChange, HostSeen, Latest, Loss, PolicyChange, Posture};
+pub use keys::{Beyond, DenialKey, DestinationKey, ExecutableKey, ReasonKey, RuleKey, Session};
 pub use series::{Bar, Timeline};
 pub use summary::{Finding, Severity, Summary};
 pub use watch::{Unused, UnusedRule};

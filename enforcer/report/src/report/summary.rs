@@ -334,7 +334,7 @@ impl Findings {
             }
             let unused = agent.unused.as_ref().filter(|unused| unused.known);
             let rules = unused.map_or(0, |unused| {
-                unused.rules.iter().filter(|rule| rule.uses == 0).count()
+                unused.rules.iter().filter(|rule| rule.never_used).count()
             });
             if rules > 0 {
                 let of = unused.map_or(0, |unused| unused.allowing_rules);

@@ -1,6 +1,6 @@
 //! Which rules, and which entries of them, the records of a period used: what was never used can go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use enforcer_policy::{
     Audit, Destination, Effect, InternetRule, PathFact, Peer, Policy, Span, Spanned,
@@ -8,10 +8,10 @@ use enforcer_policy::{
 use serde::Serialize;
 
 use super::{
-    capped::Moment,
+    capped::{LIMITS, Moment},
     covers::{Covers, Entry, files, mark},
 };
-use crate::{record::Decision, why::Known};
+use crate::{object::FileRef, record::Decision, why::Known};
 
 /// What a policy allows and the period did not use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -35,9 +35,11 @@ pub struct UnusedRule {
     pub section: &'static str,
     /// File and line.
     pub place: String,
+    /// Whether all of it can go.
+    pub never_used: bool,
     /// How often it allowed something.
     pub uses: u64,
-    /// Entries of `allow` that were never used, as the policy writes them; all of them when `uses` is 0.
+    /// Entries of `allow` that were never used, as the policy writes them; all of them when `never_used`.
     pub entries: Vec<String>,
     /// Entries of `by` that never used it.
     pub by: Vec<String>,
@@ -52,6 +54,8 @@ pub(super) struct Watch {
     index: HashMap<String, usize>,
     audits_all: bool,
     libraries: usize,
+    /// Executables that acted, and were looked for among the entries.
+    acted: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -75,6 +79,7 @@ impl Watch {
             index: HashMap::new(),
             audits_all: policy.agent.audit == Audit::All,
             libraries: 0,
+            acted: HashSet::new(),
         };
         watch.exec(known, policy);
         watch.internet(known, "connect", &policy.connect);
@@ -168,6 +173,20 @@ impl Watch {
         }
     }
 
+    /// Takes in that an executable acted: it is needed, though it may have been started before the
+    /// period.
+    pub(super) fn acted(&mut self, actor: &FileRef<'_>) {
+        let Some(name) = actor.name().filter(|name| !self.acted.contains(*name)) else {
+            return;
+        };
+        if self.acted.len() < LIMITS.keys_of_a_list {
+            self.acted.insert(name.to_owned());
+        }
+        for rule in self.rules.iter_mut().filter(|rule| rule.section == "exec") {
+            mark(&mut rule.entries, |entry| entry.covers.file(actor));
+        }
+    }
+
     /// Takes in an allowed decision.
     pub(super) fn used(&mut self, decision: &Decision<'_>) {
         let index = decision.rule.and_then(|id| self.index.get(id));
@@ -241,7 +260,12 @@ impl Watch {
             ));
         }
         if self.libraries > 0 {
-            caveats.push(format!("{} listed libraries are left out: a file that is mapped as code is recorded only when it is denied.", self.libraries));
+            let are = if self.libraries == 1 {
+                "library is"
+            } else {
+                "libraries are"
+            };
+            caveats.push(format!("{} listed {are} left out: a file that is mapped as code is recorded only when it is denied.", self.libraries));
         }
         if !caveats.is_empty() || !self.rules.is_empty() {
             caveats.push("What is done once a quarter was not done in a shorter period: ask the owner before removing anything.".to_owned());
@@ -269,6 +293,7 @@ impl Rule {
         if self.entries.is_empty() {
             return None; // libraries alone
         }
+        let never_used = self.uses == 0 && self.entries.iter().all(|entry| !entry.used);
         // What is not assigned may be the use of any entry: nothing is said of them then.
         let keep = |entries, unassigned| {
             if unassigned == 0 {
@@ -279,18 +304,19 @@ impl Rule {
         };
         let entries = keep(self.entries, self.unassigned[0]);
         let by = keep(self.by, self.unassigned[1]);
-        let suggestion = match (self.uses, entries.is_empty(), by.is_empty()) {
-            (0, ..) => "remove the rule",
-            (_, true, true) => return None,
-            (_, false, true) => "take these out of `allow`",
-            (_, true, false) => "take these out of `by`",
-            (_, false, false) => "take these out of `allow` and `by`",
+        let suggestion = match (never_used, entries.is_empty(), by.is_empty()) {
+            (true, ..) => "remove the rule",
+            (false, true, true) => return None,
+            (false, false, true) => "take these out of `allow`",
+            (false, true, false) => "take these out of `by`",
+            (false, false, false) => "take these out of `allow` and `by`",
         };
-        let by = if self.uses == 0 { Vec::new() } else { by };
+        let by = if never_used { Vec::new() } else { by };
         Some(UnusedRule {
             rule: self.id,
             section: self.section,
             place: self.place,
+            never_used,
             uses: self.uses,
             entries,
             by,

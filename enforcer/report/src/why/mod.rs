@@ -17,6 +17,7 @@ mod nearest;
 mod reason;
 mod remedy;
 mod request;
+mod search;
 mod text;
 mod tried;
 
