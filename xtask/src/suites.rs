@@ -74,6 +74,16 @@ pub const HOST: &[HostSuite] = &[
         is_check: false,
     },
     HostSuite {
+        name: "forms",
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer-forms"]),
+        is_check: false,
+    },
+    HostSuite {
+        name: "report",
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer-report"]),
+        is_check: false,
+    },
+    HostSuite {
         name: "enforcer",
         command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer"]),
         is_check: false,

@@ -75,6 +75,10 @@ pub enum Command {
     /// Read the audit log.
     #[command(subcommand)]
     Log(Log),
+    /// Say why an action was denied, and what would allow it.
+    Why(Why),
+    /// Report what agents did and were denied over a period, and what they are allowed and never use.
+    Report(Report),
     /// Say what is and what is not enforced here, and how to put it right. Works without a daemon.
     Doctor(Doctor),
     /// Remove enforcement: detach every kernel program, on the record, and end the daemon.
@@ -232,6 +236,9 @@ pub enum Log {
 /// Which records: all conditions that are given must hold.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Filter {
+    /// With this id: `metadata.uid`.
+    #[arg(long, value_name = "ID")]
+    pub event: Option<String>,
     /// Of this agent.
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
@@ -265,6 +272,52 @@ pub struct Filter {
     /// Before this time, or age.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+}
+
+/// Where records and policies are read from: the daemon, or what it left.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Evidence {
+    /// Read the records of this folder, instead of asking the daemon.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Take these for the policies in force (files, or folders whose *.toml are policies), instead of
+    /// asking the daemon.
+    #[arg(long, value_name = "PATH")]
+    pub policy: Vec<PathBuf>,
+}
+
+/// `enforcer why`
+#[derive(Debug, Args)]
+pub struct Why {
+    /// `metadata.uid` of the record, or `last`: the latest denial.
+    #[arg(default_value = "last", value_name = "EVENT")]
+    pub event: String,
+    /// With `last`: of this agent.
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// With `last`: of this session.
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// From where.
+    #[command(flatten)]
+    pub evidence: Evidence,
+}
+
+/// `enforcer report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Begin of the period: a time (2026-11-24T08:00:00Z), or an age (12h, 30d).
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    pub since: String,
+    /// End of the period; now, if it is not given.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Write one HTML page, which needs nothing else, to this file.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// From where.
+    #[command(flatten)]
+    pub evidence: Evidence,
 }
 
 /// `enforcer uninstall`

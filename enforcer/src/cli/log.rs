@@ -67,6 +67,7 @@ fn wanted(filter: args::Filter) -> Result<Filter, Failure> {
         read.map_err(|error| Failure::new(Exit::Usage, error.to_string()))
     };
     Ok(Filter {
+        event: filter.event,
         agent: filter.agent,
         session: filter.session,
         task: filter.task,

@@ -11,15 +11,18 @@
 
 pub mod args;
 mod doctor;
+mod evidence;
 pub mod exit;
 mod log;
 mod output;
 mod policy;
 mod prove;
+mod report;
 mod run;
 mod session;
 mod status;
 mod uninstall;
+mod why;
 
 use std::{future::Future, io::Write, process::ExitCode};
 
@@ -60,6 +63,8 @@ fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
         Command::Status => status::perform(&client, screen),
         Command::Session(verb) => session::perform(verb, &client, screen),
         Command::Log(verb) => log::perform(verb, &client, screen),
+        Command::Why(question) => why::perform(&question, &client, screen),
+        Command::Report(report) => report::perform(&report, &client, screen),
         Command::Doctor(doctor) if doctor.prove => {
             prove::perform(&doctor.only, &client, &socket, screen)
         }

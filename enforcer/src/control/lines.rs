@@ -34,7 +34,8 @@ pub struct LogQuery {
 }
 
 /// Every parameter that a request may have.
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 14] = [
+    "event",
     "agent",
     "session",
     "task",
@@ -154,6 +155,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         LogQuery {
             filter: Filter {
+                event: text("feedface:42"),
                 agent: text("ci"),
                 session: text("00000000000000ab"),
                 task: text("OPS 7&8=ü"),

@@ -126,13 +126,16 @@ impl Found {
         self.tell(format!(
             "{path} can be changed by others than root: the rule holds for the content that it has now. Look at it first."
         ));
-        let digest = seen.sha256(path).ok()?;
+        let digest = seen.sha256(&file).ok()?;
         Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// What `policy check` says of the line.
     fn lints(&mut self, line: &Line, seen: &Seen<'_>, policy: &Policy) {
-        let Some(Checked { errors, warnings }) = checked(line, policy.agent.jit, seen) else {
+        let Some(Checked {
+            errors, warnings, ..
+        }) = checked(line, policy.agent.jit, seen)
+        else {
             return;
         };
         for warning in warnings.list {

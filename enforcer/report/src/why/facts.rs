@@ -142,8 +142,16 @@ impl Facts for Seen<'_> {
         }
     }
 
-    fn sha256(&self, path: &str) -> Result<[u8; 32], String> {
-        self.facts.sha256(path)
+    fn sha256(&self, file: &FileFact) -> Result<[u8; 32], String> {
+        self.facts.sha256(file)
+    }
+
+    fn has_group(&self, name: &str) -> bool {
+        self.facts.has_group(name)
+    }
+
+    fn control_socket(&self) -> &str {
+        self.facts.control_socket()
     }
 
     fn has_user(&self, name: &str) -> bool {

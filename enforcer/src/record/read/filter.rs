@@ -12,6 +12,9 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filter {
+    /// The record with this `metadata.uid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// Name of the agent, of decisions and of policies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -69,6 +72,7 @@ impl Filter {
             && is(&self.verdict, &[&record["unmapped"]["verdict"]])
             && is(&self.reason, &[&record["unmapped"]["reason"]])
             && is(&self.rule, &[&record["firewall_rule"]["uid"]])
+            && is(&self.event, &[&record["metadata"]["uid"]])
             && is(&self.kind, &[&record["metadata"]["event_code"]])
             && is(&self.binary, &binaries(record))
             && is(&self.destination, &destinations(record))
