@@ -5,7 +5,8 @@
 //! units, no white space, the short string escapes, and numbers as ECMAScript prints them. Records
 //! hold integers only, and only those that an ECMAScript number holds exactly, for which that form
 //! is the decimal one; everything else is refused rather than rounded.
-#![forbid(unsafe_code)]
+
+use std::io::Write;
 
 use serde_json::{Map, Number, Value};
 
@@ -34,7 +35,8 @@ pub fn append_line(line: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalErr
     Ok(())
 }
 
-fn append(out: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalError> {
+/// Appends the canonical form of `value`. On error what was begun of it stays behind.
+pub(crate) fn append(out: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalError> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -55,7 +57,8 @@ fn append_integer(out: &mut Vec<u8>, number: &Number) -> Result<(), CanonicalErr
     if magnitude > MAX_INTEGER {
         return Err(CanonicalError::TooLarge(number.clone()));
     }
-    out.extend_from_slice(number.to_string().as_bytes());
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{number}");
     Ok(())
 }
 
@@ -72,11 +75,8 @@ fn append_array(out: &mut Vec<u8>, items: &[Value]) -> Result<(), CanonicalError
 }
 
 fn append_object(out: &mut Vec<u8>, members: &Map<String, Value>) -> Result<(), CanonicalError> {
-    // The map's own order is not relied on: another crate can turn on insertion order.
-    let mut members: Vec<(&String, &Value)> = members.iter().collect();
-    members.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     out.push(b'{');
-    for (n, (key, item)) in members.into_iter().enumerate() {
+    for (n, (key, item)) in sorted(members).enumerate() {
         if n > 0 {
             out.push(b',');
         }
@@ -88,21 +88,53 @@ fn append_object(out: &mut Vec<u8>, members: &Map<String, Value>) -> Result<(), 
     Ok(())
 }
 
-fn append_string(out: &mut Vec<u8>, text: &str) {
+/// The members of an object in their canonical order.
+pub(crate) fn sorted(members: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    // The map's own order is not relied on: another crate can turn on insertion order. But where it
+    // is the order of bytes, and these are ASCII, it is also that of UTF-16.
+    let mut before = "";
+    let in_order = members.keys().all(|key| {
+        let follows = before <= key.as_str() && key.is_ascii();
+        before = key;
+        follows
+    });
+    let (as_they_are, reordered) = if in_order {
+        (Some(members.iter()), Vec::new())
+    } else {
+        let mut members: Vec<(&String, &Value)> = members.iter().collect();
+        members.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+        (None, members)
+    };
+    as_they_are.into_iter().flatten().chain(reordered)
+}
+
+/// Appends the canonical form of a string.
+pub(crate) fn append_string(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
     out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(br#"\""#),
-            b'\\' => out.extend_from_slice(br"\\"),
-            0x08 => out.extend_from_slice(br"\b"),
-            0x09 => out.extend_from_slice(br"\t"),
-            0x0a => out.extend_from_slice(br"\n"),
-            0x0c => out.extend_from_slice(br"\f"),
-            0x0d => out.extend_from_slice(br"\r"),
-            0x00..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
-        }
+    // Most strings are one run without anything to escape.
+    let mut run = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let control;
+        let escape: &[u8] = match byte {
+            b'"' => br#"\""#,
+            b'\\' => br"\\",
+            0x08 => br"\b",
+            0x09 => br"\t",
+            0x0a => br"\n",
+            0x0c => br"\f",
+            0x0d => br"\r",
+            0x00..0x20 => {
+                control = format!("\\u{byte:04x}");
+                control.as_bytes()
+            }
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[run..at]);
+        out.extend_from_slice(escape);
+        run = at + 1;
     }
+    out.extend_from_slice(&bytes[run..]);
     out.push(b'"');
 }
 

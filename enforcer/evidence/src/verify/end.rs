@@ -1,0 +1,289 @@
+//! The end of the log: what the head and the notes that were kept elsewhere say of it, and what is
+//! missing.
+
+use super::{Code, Leaves, Report, TornTail, Verdict, Verifier, trust::OffHost};
+use crate::{epoch::SignedCheckpoint, payload::SegmentRemoval};
+
+impl Verifier {
+    /// Holds the off-host checkpoints of the size that was reached to the tree.
+    pub(super) fn pass_off_host(&mut self) {
+        let size = self.tree.size();
+        while let Some(off_host) = self.off_host.get(self.off_host_passed)
+            && off_host.signed.checkpoint.size <= size
+        {
+            self.off_host_passed += 1;
+            if off_host.signed.checkpoint.size == size && self.tree_holds {
+                self.compare_off_host();
+            }
+        }
+    }
+
+    /// The one that was passed last is of the tree as it is.
+    fn compare_off_host(&mut self) {
+        let Some(index) = self.off_host_passed.checked_sub(1) else { return };
+        let agreed = self.off_host.iter().take(index).rev().find(|other| other.agreed);
+        let first = agreed.map_or(self.out.first_leaf, |other| other.signed.checkpoint.size);
+        let root = self.tree.tip().root();
+        let Some(off_host) = self.off_host.get_mut(index) else { return };
+        let (size, place) = (off_host.signed.checkpoint.size, off_host.place);
+        off_host.agreed = off_host.signed.checkpoint.root == root;
+        if !off_host.agreed {
+            let last = size.saturating_sub(1);
+            let what = format!("the lines are not those of off-host checkpoint {place} of {size} lines: the log was written anew");
+            self.find(Code::Root, Leaves { first: first.min(last), last }, what);
+        }
+    }
+
+    /// Ends the verification. `head_now` is the head file as it is after the segments were read, for a
+    /// log that is being written; without it the one that was read before is meant.
+    #[must_use]
+    pub fn finish(mut self, head_now: Option<&str>) -> Report {
+        if let Some(last) = self.out.segments.last() {
+            self.place.segment = last.segment;
+        }
+        let before = self.head.take();
+        let now = head_now.map(str::to_owned).or_else(|| before.clone());
+        let covered = self.heads(before.as_deref(), now.as_deref());
+        let agreed = self.off_host_ends();
+        self.removals();
+        let covered = covered.max(agreed).max(self.tree.base());
+        let unsigned_tail = self.tree.size().saturating_sub(covered);
+        let unverifiable = self.unverifiable();
+        let limits = self.limits(now.is_some());
+        self.report(unsigned_tail, unverifiable, limits)
+    }
+
+    /// Holds the head to the log; gives the lines that it covers.
+    fn heads(&mut self, before: Option<&str>, now: Option<&str>) -> u64 {
+        let Some(before) = before.or(now) else { return 0 };
+        let Some(read) = self.read_head(before) else { return 0 };
+        let size = read.checkpoint.size;
+        if size > self.tree.size() {
+            let leaves = Leaves { first: self.tree.size(), last: size - 1 };
+            let what = format!("the head covers {size} lines, and the log ends after {}: its end was cut off", self.tree.size());
+            self.find_at_end(Code::LinesMissing, Some(leaves), what);
+            return 0;
+        }
+        let newest = match now.filter(|now| *now != before) {
+            None => size,
+            Some(now) => match self.read_head(now) {
+                Some(read) => read.checkpoint.size,
+                None => return 0,
+            },
+        };
+        if self.tree_holds && newest < self.tree.base() {
+            let what = format!("the head covers {newest} lines, and a note in the log {}: the head was put back", self.tree.base());
+            self.find_at_end(Code::HeadRolledBack, None, what);
+            return 0;
+        }
+        // One that was read before the segments may be older than a note that was written meanwhile.
+        if !self.tree_holds || size < self.tree.base() {
+            return 0;
+        }
+        match self.tree.tree_at(size) {
+            Some(tree) if tree.root() == read.checkpoint.root => {
+                if let Some(key) = self.seen.get(&read.checkpoint.epoch).cloned() {
+                    self.hold_newest(&read.checkpoint, &key, before);
+                }
+                size
+            }
+            Some(_) | None => {
+                let what = format!("the last lines are not those that the head of {size} lines was signed over");
+                self.find_at_end(Code::Root, Some(self.since_base(size)), what);
+                0
+            }
+        }
+    }
+
+    /// A head that is signed by the key of its epoch, which is the one in force.
+    fn read_head(&mut self, head: &str) -> Option<SignedCheckpoint> {
+        let read = match SignedCheckpoint::parse(head) {
+            Ok(read) => read,
+            Err(error) => {
+                self.find_at_end(Code::HeadMissing, None, format!("the head cannot be read: {error}"));
+                return None;
+            }
+        };
+        let found = read.checkpoint.origin.clone();
+        if self.origin.as_ref().is_some_and(|origin| *origin != found) {
+            self.find_at_end(Code::ForeignNote, None, format!("the head is of the log {found:?}"));
+            return None;
+        }
+        // Without a line there is no epoch, and the head's size says that lines are gone.
+        let Some(epoch) = self.epoch.clone() else { return Some(read) };
+        let number = read.checkpoint.epoch;
+        let ended_before = number + 1 == epoch.number && read.checkpoint.next.as_ref() == Some(&epoch.key);
+        if number > epoch.number {
+            // Its epoch's record is among the lines that are gone.
+            return (read.checkpoint.size > self.tree.size()).then_some(read).or_else(|| {
+                let what = format!("the head is of epoch {number}, which the log does not know");
+                self.find_at_end(Code::WrongEpoch, None, what);
+                None
+            });
+        }
+        if number != epoch.number && !ended_before {
+            let what = format!("the head is of epoch {number}, and epoch {} is in force: the head was put back", epoch.number);
+            self.find_at_end(Code::HeadRolledBack, None, what);
+            return None;
+        }
+        let key = if number == epoch.number { Some(epoch.key) } else { self.seen.get(&number).cloned() };
+        let unsigned = key.and_then(|key| self.unsigned(&read.note, number, &key));
+        match unsigned {
+            Some(_) if epoch.distrusted => None,
+            Some((code, why)) => {
+                self.find_at_end(code, None, format!("the head {why}"));
+                None
+            }
+            None => Some(read),
+        }
+    }
+
+    /// Off-host checkpoints beyond the end, and their signatures; gives the lines that one covers.
+    fn off_host_ends(&mut self) -> u64 {
+        let size = self.tree.size();
+        let mut covered = 0;
+        for OffHost { place, signed, agreed } in std::mem::take(&mut self.off_host) {
+            let of = &signed.checkpoint;
+            if of.size > size {
+                let leaves = Leaves { first: size, last: of.size - 1 };
+                let what = format!("off-host checkpoint {place} covers {} lines, and the log ends after {size}: its end was cut off", of.size);
+                self.find_at_end(Code::LinesMissing, Some(leaves), what);
+            }
+            let key = self.seen.get(&of.epoch).cloned();
+            let unsigned = key.and_then(|key| self.unsigned(&signed.note, of.epoch, &key));
+            if let Some((code, why)) = unsigned {
+                self.find_at_end(code, None, format!("off-host checkpoint {place} {why}"));
+            } else if agreed {
+                covered = covered.max(of.size);
+            }
+            self.off_host.push(OffHost { place, signed, agreed });
+        }
+        covered
+    }
+
+    /// Segments before the first were removed on record, and records of removals are true.
+    fn removals(&mut self) {
+        let removed = self.out.removed.clone();
+        for (_, removal) in &removed {
+            let seen = self.out.segments.iter().find(|seen| seen.segment == removal.segment);
+            let Some(seen) = seen else { continue };
+            // Recorded, and a crash came before the file went.
+            let end = removal.last_leaf.saturating_sub(removal.first_leaf) + 1;
+            if (seen.sha256, seen.bytes, seen.first_leaf, seen.lines)
+                != (removal.sha256, removal.bytes, removal.first_leaf, end)
+            {
+                let what = format!("segment {} was recorded as removed, is there, and is another file", removal.segment);
+                self.find_at(Code::RemovalMismatch, (Some(removal.segment), None), None, what);
+            }
+        }
+        let Some(first) = self.out.segments.first().map(|seen| (seen.segment, seen.first_leaf)) else {
+            return;
+        };
+        if first.0 > self.from {
+            self.removed_before(first, removed.iter().map(|(_, removal)| removal));
+        }
+    }
+
+    fn removed_before<'a>(
+        &mut self,
+        (segment, first_leaf): (u64, u64),
+        removed: impl Iterator<Item = &'a SegmentRemoval>,
+    ) {
+        let gone = segment - 1;
+        let leaves = first_leaf.checked_sub(1).map(|last| Leaves { first: 0, last });
+        let Some(removal) = removed.filter(|removal| removal.segment == gone).last() else {
+            let what = format!("the log begins with segment {segment}, and no record says that segment {gone} was removed");
+            return self.find_at(Code::RemovalMissing, (Some(gone), None), leaves, what);
+        };
+        let agrees = removal.last_leaf + 1 == first_leaf
+            && self.before_first.as_ref().is_none_or(|former| {
+                (former.sha256, former.bytes) == (removal.sha256, removal.bytes)
+            });
+        if !agrees {
+            let what = format!("what was recorded of removed segment {gone} is not what segment {segment} says of it");
+            self.find_at(Code::RemovalMismatch, (Some(gone), None), leaves, what);
+        }
+    }
+
+    fn find_at_end(&mut self, code: Code, leaves: Option<Leaves>, what: String) {
+        let segment = self.out.segments.last().map(|seen| seen.segment);
+        self.find_at(code, (segment, None), leaves, what);
+    }
+
+    fn unverifiable(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.out.segments.is_empty() || self.out.lines == 0 {
+            reasons.push("there is no line to verify".to_owned());
+            return reasons;
+        }
+        let anchored = self.off_host.iter().any(|off_host| off_host.agreed);
+        // One key that is vouched for is enough: what it signs covers every line before.
+        let vouched = self.out.epochs.iter().any(|epoch| epoch.vouched);
+        if let Some(first) = self.out.epochs.first()
+            && self.has_root
+            && !vouched
+            && !anchored
+        {
+            reasons.push(format!(
+                "nothing leads from the given keys to epoch {}, in which reading begins: give the notes that end the epochs between, the key of epoch {}, or a checkpoint that was kept off the host",
+                first.epoch, first.epoch
+            ));
+        }
+        reasons
+    }
+
+    fn limits(&self, has_head: bool) -> Vec<String> {
+        let mut limits = Vec::new();
+        let anchored = self.off_host.iter().any(|off_host| off_host.agreed);
+        if !self.has_root && !anchored {
+            limits.push("no key and no checkpoint from outside the host was given: a log that was written anew as a whole, with new keys, would look like this".to_owned());
+        }
+        if !anchored {
+            limits.push("no checkpoint kept off the host was given: who is root can have cut off the end, or written the current epoch anew".to_owned());
+        }
+        if !has_head {
+            limits.push("no head was given: lines cut off the end would not be missed".to_owned());
+        }
+        limits
+    }
+
+    fn report(self, unsigned_tail: u64, unverifiable: Vec<String>, limits: Vec<String>) -> Report {
+        let out = self.out;
+        let verdict = match (out.findings.is_empty(), unverifiable.is_empty()) {
+            (false, _) => Verdict::Tampered,
+            (true, false) => Verdict::Unverifiable,
+            (true, true) => Verdict::Ok,
+        };
+        let agreed = self.off_host.iter().filter(|off_host| off_host.agreed).count() as u64;
+        let disagreed = self.off_host.iter().filter(|off_host| {
+            // Those that were compared and did not agree are findings; the rest was not read.
+            !off_host.agreed && off_host.signed.checkpoint.size >= out.first_leaf
+        });
+        let off_host_unread = self.off_host.len() as u64 - agreed - disagreed.count() as u64;
+        let torn_tail: Option<TornTail> = out.torn_tail;
+        Report {
+            verdict,
+            findings: out.findings,
+            findings_omitted: out.omitted,
+            unverifiable,
+            limits,
+            origin: self.origin,
+            first_leaf: out.first_leaf,
+            size: self.tree.size(),
+            lines: out.lines,
+            first_time_ms: out.times.map(|(first, _)| first),
+            last_time_ms: out.times.map(|(_, last)| last),
+            segments: out.segments,
+            adopted: out.epochs.iter().map(|epoch| epoch.adopted).sum(),
+            epochs: out.epochs,
+            removed: out.removed.into_iter().map(|(_, removal)| removal).collect(),
+            torn: out.torn,
+            torn_tail,
+            unsigned_tail,
+            checkpoints: out.checkpoints,
+            off_host_agreed: agreed,
+            off_host_unread,
+            newest: out.newest,
+        }
+    }
+}
