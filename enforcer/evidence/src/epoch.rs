@@ -196,7 +196,7 @@ pub fn follow<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::collections::BTreeMap;
 
     use super::{EpochKey, SignedCheckpoint, SuccessionError, follow, transition};
     use crate::{note::Signed, tree::Tree};

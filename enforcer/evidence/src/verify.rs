@@ -58,6 +58,8 @@ pub struct Verifier {
     tree: Recent,
     /// Whether the tree's leaves are what was signed, as far as is known.
     tree_holds: bool,
+    /// Whether it is known which leaf the next line is.
+    is_located: bool,
     epoch: Option<Epoch>,
     /// Keys of the epochs as the log says them, right or wrong.
     seen: BTreeMap<u64, VerifierKey>,
@@ -175,6 +177,7 @@ impl Verifier {
             previous: Previous::None,
             tree: Recent::default(),
             tree_holds: true,
+            is_located: true,
             epoch: None,
             seen: BTreeMap::new(),
             place: Place::default(),
@@ -211,10 +214,10 @@ impl Verifier {
         self.tree.size()
     }
 
-    /// The leaf of the line being read, as a place.
-    fn here(&self) -> Leaves {
+    /// The leaf of the line being read, as a place, where it is known.
+    fn here(&self) -> Option<Leaves> {
         let leaf = self.leaf();
-        Leaves { first: leaf, last: leaf }
+        self.is_located.then_some(Leaves { first: leaf, last: leaf })
     }
 
     /// The lines that were not signed yet before `end`.

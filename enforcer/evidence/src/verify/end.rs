@@ -56,6 +56,14 @@ impl Verifier {
     /// Holds the head to the log; gives the lines that it covers.
     fn heads(&mut self, before: Option<&str>, now: Option<&str>) -> u64 {
         let Some(before) = before.or(now) else { return 0 };
+        if !self.is_located {
+            // Where the segments' beginning could not be read, that is told already.
+            if self.out.lines == 0 {
+                let what = "there is a head, and no whole line of the log".to_owned();
+                self.find_at_end(Code::LinesMissing, None, what);
+            }
+            return 0;
+        }
         let Some(read) = self.read_head(before) else { return 0 };
         let size = read.checkpoint.size;
         if size > self.tree.size() {
@@ -144,7 +152,7 @@ impl Verifier {
         let mut covered = 0;
         for OffHost { place, signed, agreed } in std::mem::take(&mut self.off_host) {
             let of = &signed.checkpoint;
-            if of.size > size {
+            if of.size > size && self.is_located {
                 let leaves = Leaves { first: size, last: of.size - 1 };
                 let what = format!("off-host checkpoint {place} covers {} lines, and the log ends after {size}: its end was cut off", of.size);
                 self.find_at_end(Code::LinesMissing, Some(leaves), what);
@@ -195,13 +203,14 @@ impl Verifier {
             let what = format!("the log begins with segment {segment}, and no record says that segment {gone} was removed");
             return self.find_at(Code::RemovalMissing, (Some(gone), None), leaves, what);
         };
-        let agrees = removal.last_leaf + 1 == first_leaf
-            && self.before_first.as_ref().is_none_or(|former| {
-                (former.sha256, former.bytes) == (removal.sha256, removal.bytes)
-            });
+        // An opening that cannot be read is told of already.
+        let agrees = self.before_first.as_ref().is_none_or(|former| {
+            removal.last_leaf + 1 == first_leaf
+                && (former.sha256, former.bytes) == (removal.sha256, removal.bytes)
+        });
         if !agrees {
-            let what = format!("what was recorded of removed segment {gone} is not what segment {segment} says of it");
-            self.find_at(Code::RemovalMismatch, (Some(gone), None), leaves, what);
+            let what = format!("the segment says of removed segment {gone} other than what was recorded of it");
+            self.find_at(Code::RemovalMismatch, (Some(segment), Some(1)), None, what);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Hash,
     chain::{Attestation, Held, Link, hold, name_of},
-    payload::Payload,
+    payload::{Payload, PayloadError},
     tree::leaf_hash,
 };
 
@@ -85,6 +85,7 @@ impl Verifier {
     fn lose_track(&mut self) {
         self.previous = Previous::Unknown;
         self.tree_holds = false;
+        self.is_located = false;
     }
 
     fn leave(&mut self) {
@@ -116,9 +117,15 @@ impl Verifier {
     }
 
     fn record(&mut self, line: &[u8], mut record: Value) {
+        let payload = Payload::of(&record);
         let attestation = Attestation::of(&record);
+        let held = match &attestation {
+            Some(attestation) => hold(line, &mut record, attestation),
+            None => Held::Changed,
+        };
+        let foreign = self.is_foreign(attestation.as_ref());
         // An opening says where in the log it stands: it comes before what is said of that place.
-        self.own(&record);
+        self.own(payload, held == Held::True && !foreign, foreign);
         self.note_time(&record);
         let Some(attestation) = attestation else {
             let what = "the record has no attestation as the log writes it";
@@ -126,8 +133,12 @@ impl Verifier {
             self.previous = Previous::Unknown;
             return;
         };
-        self.is_of_this_log(&attestation.chain_uid);
-        match hold(line, &mut record, &attestation) {
+        if foreign {
+            let (of, origin) = (&attestation.chain_uid, &self.origin);
+            let what = format!("the record is of the log {of:?}, not of {:?}", origin.as_deref().unwrap_or_default());
+            self.find(Code::ForeignRecord, self.here(), what);
+        }
+        match held {
             Held::True => {}
             Held::Changed => {
                 let what = "the record was changed: it is not what its fingerprint says";
@@ -149,41 +160,32 @@ impl Verifier {
         };
     }
 
-    fn own(&mut self, record: &Value) {
+    /// Whether the record says that it is of another log. The first one says which log this is, unless
+    /// that was given.
+    fn is_foreign(&mut self, attestation: Option<&Attestation>) -> bool {
+        let Some(Attestation { chain_uid, .. }) = attestation else { return false };
+        self.origin.get_or_insert_with(|| chain_uid.clone()) != chain_uid
+    }
+
+    /// What the record says of the log. Of one that is not what it was, or is another log's, only what
+    /// is needed to read on is taken.
+    fn own(&mut self, payload: Result<Option<Payload>, PayloadError>, is_true: bool, foreign: bool) {
         let first = self.place.line == 1;
-        match Payload::of(record) {
-            Ok(Some(Payload::Segment(opening))) if first => self.opening(&opening),
-            Ok(payload) => {
-                if first {
-                    self.unopened();
-                }
-                if let Some(payload) = payload {
-                    self.payload(payload);
-                }
-            }
-            Err(error) => {
-                if first {
-                    self.unopened();
-                }
-                self.find(Code::Payload, self.here(), error.to_string());
-            }
+        if first && !matches!(payload, Ok(Some(Payload::Segment(_)))) {
+            self.unopened();
+        }
+        match payload {
+            Ok(Some(Payload::Segment(opening))) if first => self.opening(&opening, is_true),
+            Ok(Some(payload @ Payload::Epoch(_))) if !foreign => self.payload(payload),
+            Ok(Some(payload)) if is_true => self.payload(payload),
+            Ok(_) => {}
+            Err(error) => self.find(Code::Payload, self.here(), error.to_string()),
         }
     }
 
     fn unopened(&mut self) {
         let what = "the segment does not begin with its log-segment record";
         self.find(Code::OpeningMissing, self.here(), what);
-    }
-
-    fn is_of_this_log(&mut self, chain_uid: &str) {
-        match &self.origin {
-            Some(origin) if origin != chain_uid => {
-                let what = format!("the record is of the log {chain_uid:?}, not of {origin:?}");
-                self.find(Code::ForeignRecord, self.here(), what);
-            }
-            Some(_) => {}
-            None => self.origin = Some(chain_uid.to_owned()),
-        }
     }
 
     /// Whether the record says of the one before it what that says of itself.
@@ -204,8 +206,8 @@ impl Verifier {
         };
         if let Some(what) = wrong {
             let last = self.leaf();
-            let first = if self.place.line > 1 || self.place.segment > 1 { last.saturating_sub(1) } else { last };
-            self.find(Code::Chain, Leaves { first, last }, what);
+            let leaves = Leaves { first: last.saturating_sub(1), last };
+            self.find(Code::Chain, self.is_located.then_some(leaves), what);
         }
     }
 

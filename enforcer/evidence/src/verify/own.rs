@@ -32,13 +32,15 @@ impl Verifier {
     }
 
     /// The first line of a segment.
-    pub(super) fn opening(&mut self, opening: &SegmentOpening) {
+    pub(super) fn opening(&mut self, opening: &SegmentOpening, is_true: bool) {
         let number = self.place.segment;
         if opening.segment != number {
             let what = format!("the segment says that it is segment {}", opening.segment);
             self.find(Code::SegmentNumber, None, what);
         }
-        self.follows_segment(opening);
+        if is_true {
+            self.follows_segment(opening);
+        }
         let stated = Tree::from_parts(opening.tree_size, opening.tree_roots.clone());
         let stated = stated.map_err(|error| error.to_string());
         match stated {
@@ -76,8 +78,8 @@ impl Verifier {
                         seen.segment, former.bytes, former.sha256
                     );
                     let (first, last) = (seen.first_leaf, self.tree.size());
-                    let leaves = Leaves { first, last };
-                    self.find(Code::FormerSegment, leaves, what);
+                    let leaves = self.is_located.then_some(Leaves { first, last });
+                    self.find_at(Code::FormerSegment, (Some(seen.segment), None), leaves, what);
                 }
             }
             (Some(former), _) if former.segment + 1 != number => {
@@ -113,6 +115,7 @@ impl Verifier {
         // Read on from what the segment says: it is signed.
         self.tree = Recent::at(stated);
         self.tree_holds = true;
+        self.is_located = true;
     }
 
     /// The epoch that the segment says is in force.
@@ -133,7 +136,7 @@ impl Verifier {
                     );
                     self.find(Code::EpochKey, self.here(), what);
                 }
-                before.distrusted
+                before.distrusted && self.keys.get(&number) != Some(&key)
             }
         };
         self.epoch = Some(Epoch { number, key: key.clone(), distrusted });
