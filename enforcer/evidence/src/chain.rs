@@ -16,6 +16,7 @@
 use std::borrow::Cow;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::{
     canonical::{self, CanonicalError, append, append_string},
@@ -27,9 +28,11 @@ pub const PROFILE: &str = "record_integrity";
 /// Name of the attribute that holds the attestation.
 const ATTESTATIONS: &str = "attestation_list";
 const METADATA: &str = "metadata";
-const SHA256: &[u8] = br#"{"algorithm_id":3,"encoding_id":1,"#;
-/// Of what the fingerprint is taken: RFC 8785, which OCSF calls JCS.
-const JCS: &[u8] = br#""serialization_id":2,"#;
+/// The fingerprint as a member, before it is known: SHA-256 (3) in hexadecimal (1) of the form that
+/// OCSF calls JCS (2), which is RFC 8785.
+const MEMBER: &[u8] = br#","fingerprint":{"algorithm_id":3,"encoding_id":1,"serialization_id":2,"value":"0000000000000000000000000000000000000000000000000000000000000000"}"#;
+/// Bytes of [`MEMBER`] from its zeros on.
+const ZEROS: usize = 64 + 2;
 
 /// What of a record the next one holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,36 +89,51 @@ fn append_linked(
         return Err(ChainError::Attested);
     }
     let start = lines.len();
-    let mut hole = start;
-    let mut attested = false;
+    let mut hole = None;
     lines.push(b'{');
-    for (key, value) in canonical::sorted(members) {
-        if !attested && key.as_str() > ATTESTATIONS {
-            hole = append_attestation(lines, chain_uid, previous);
+    canonical::for_each_sorted(members, |key, value| {
+        if hole.is_none() && key > ATTESTATIONS {
+            hole = Some(append_attestation(lines, chain_uid, previous));
             lines.push(b',');
-            attested = true;
         }
         append_string(lines, key);
         lines.push(b':');
         append(lines, &with_profile(key, value))?;
         lines.push(b',');
-    }
-    if attested {
-        lines.pop();
-    } else {
-        hole = append_attestation(lines, chain_uid, previous);
-    }
+        Ok::<_, CanonicalError>(())
+    })?;
+    // A record has `type_uid` at least, so that the attestation stands before something.
+    lines.pop();
     lines.push(b'}');
-    let fingerprint = Hash::of(lines.get(start..).unwrap_or_default());
+    let fingerprint = fingerprint(lines, start, hole.unwrap_or(start));
     lines.push(b'\n');
-    lines.splice(hole..hole, member_of(&fingerprint));
     let uid = uid.to_owned();
-    Ok(Link { uid, type_uid, fingerprint })
+    Ok(Link {
+        uid,
+        type_uid,
+        fingerprint,
+    })
+}
+
+/// Takes the fingerprint of the record that begins at `start`, without the member at `hole` that is to
+/// hold it, and puts it there.
+fn fingerprint(lines: &mut [u8], start: usize, hole: usize) -> Hash {
+    let mut sha256 = Sha256::new();
+    sha256.update(lines.get(start..hole).unwrap_or_default());
+    sha256.update(lines.get(hole + MEMBER.len()..).unwrap_or_default());
+    let fingerprint = Hash(sha256.finalize().into());
+    let value = hole + MEMBER.len() - ZEROS..;
+    if let Some(digits) = lines.get_mut(value).and_then(|rest| rest.first_chunk_mut()) {
+        fingerprint.write_hex(digits);
+    }
+    fingerprint
 }
 
 /// `metadata.uid` and `type_uid`.
 pub(crate) fn name_of(record: &Value) -> Result<(&str, u64), ChainError> {
-    let uid = record.pointer("/metadata/uid").and_then(Value::as_str);
+    let uid = record
+        .get(METADATA)
+        .and_then(|metadata| metadata.get("uid")?.as_str());
     let type_uid = record.get("type_uid").and_then(Value::as_u64);
     Ok((
         uid.ok_or(ChainError::Nameless("metadata.uid"))?,
@@ -138,33 +156,30 @@ fn with_profile<'a>(key: &str, value: &'a Value) -> Cow<'a, Value> {
     Cow::Owned(value)
 }
 
-/// Appends the attestation without its fingerprint; gives the place where that belongs.
+/// Appends the attestation, without a fingerprint yet; gives the place of [`MEMBER`].
 fn append_attestation(out: &mut Vec<u8>, chain_uid: &str, previous: Option<&Link>) -> usize {
     append_string(out, ATTESTATIONS);
     out.extend_from_slice(br#":[{"chain_uid":"#);
     append_string(out, chain_uid);
     let hole = out.len();
-    if let Some(Link { uid, type_uid, fingerprint }) = previous {
-        out.extend_from_slice(br#","prev_event":{"fingerprint":"#);
-        out.extend_from_slice(SHA256);
-        out.extend_from_slice(br#""value":""#);
-        fingerprint.append_hex(out);
+    out.extend_from_slice(MEMBER);
+    if let Some(Link {
+        uid,
+        type_uid,
+        fingerprint,
+    }) = previous
+    {
+        let mut digits = [0; 64];
+        fingerprint.write_hex(&mut digits);
+        let before = br#","prev_event":{"fingerprint":{"algorithm_id":3,"encoding_id":1,"value":""#;
+        out.extend_from_slice(before);
+        out.extend_from_slice(&digits);
         out.extend_from_slice(format!(r#""}},"type_uid":{type_uid},"uid":"#).as_bytes());
         append_string(out, uid);
         out.push(b'}');
     }
     out.extend_from_slice(b"}]");
     hole
-}
-
-fn member_of(fingerprint: &Hash) -> Vec<u8> {
-    let mut member = br#","fingerprint":"#.to_vec();
-    member.extend_from_slice(SHA256);
-    member.extend_from_slice(JCS);
-    member.extend_from_slice(br#""value":""#);
-    fingerprint.append_hex(&mut member);
-    member.extend_from_slice(br#""}"#);
-    member
 }
 
 /// A record's attestation as it was read. Nothing of it is known to be true.
@@ -221,7 +236,11 @@ pub fn hold(line: &[u8], record: &mut Value, attestation: &Attestation) -> Held 
         members.remove(ATTESTATIONS);
     }
     let mut rebuilt = Vec::with_capacity(line.len() + 1);
-    let Attestation { chain_uid, previous, .. } = attestation;
+    let Attestation {
+        chain_uid,
+        previous,
+        ..
+    } = attestation;
     match append_record(&mut rebuilt, record, chain_uid, previous.as_ref()) {
         Ok(link) if link.fingerprint != attestation.fingerprint => Held::Changed,
         Ok(_) if rebuilt.strip_suffix(b"\n") == Some(line) => Held::True,
@@ -229,4 +248,3 @@ pub fn hold(line: &[u8], record: &mut Value, attestation: &Attestation) -> Held 
         Err(_) => Held::Changed,
     }
 }
-

@@ -42,9 +42,18 @@ pub struct CheckpointError {
 
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, size, epoch, time_ms, .. } = self;
+        let Self {
+            origin,
+            size,
+            epoch,
+            time_ms,
+            ..
+        } = self;
         let root = self.root.base64();
-        write!(f, "{origin}\n{size}\n{root}\nepoch {epoch}\ntime {time_ms}\n")?;
+        write!(
+            f,
+            "{origin}\n{size}\n{root}\nepoch {epoch}\ntime {time_ms}\n"
+        )?;
         match &self.next {
             Some(next) => writeln!(f, "next {} {next}", epoch + 1),
             None => Ok(()),
@@ -73,7 +82,14 @@ impl FromStr for Checkpoint {
             "" => None,
             last => Some(next_key(last, epoch).ok_or(error(6, "`next NUMBER KEY`"))?),
         };
-        let checkpoint = Self { origin, size, root, epoch, time_ms, next };
+        let checkpoint = Self {
+            origin,
+            size,
+            root,
+            epoch,
+            time_ms,
+            next,
+        };
         // One value has one text: no signs, no leading zeros, nothing behind.
         if checkpoint.to_string() == text {
             Ok(checkpoint)
@@ -81,7 +97,10 @@ impl FromStr for Checkpoint {
             let differs = |(a, b): (&str, &str)| a != b;
             let written = checkpoint.to_string();
             let at = written.split('\n').zip(text.split('\n')).position(differs);
-            Err(error(at.map_or(7, |at| at + 1), "in its one form, or what ends a checkpoint"))
+            Err(error(
+                at.map_or(7, |at| at + 1),
+                "in its one form, or what ends a checkpoint",
+            ))
         }
     }
 }

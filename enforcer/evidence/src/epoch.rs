@@ -95,7 +95,13 @@ pub fn transition(
         Err(epoch) => (epoch, None),
     };
     let verifier = next.verifier();
-    let text = text(verifier.name(), epoch, tree, time_ms, Some(verifier.clone()));
+    let text = text(
+        verifier.name(),
+        epoch,
+        tree,
+        time_ms,
+        Some(verifier.clone()),
+    );
     let keys: Vec<&SignerKey> = former.into_iter().chain([&*next.signer]).collect();
     note::signed(&text, &keys)
 }
@@ -103,7 +109,15 @@ pub fn transition(
 fn text(origin: &str, epoch: u64, tree: &Tree, time_ms: i64, next: Option<VerifierKey>) -> String {
     let origin = origin.to_owned();
     let (size, root) = (tree.size(), tree.root());
-    Checkpoint { origin, size, root, epoch, time_ms, next }.to_string()
+    Checkpoint {
+        origin,
+        size,
+        root,
+        epoch,
+        time_ms,
+        next,
+    }
+    .to_string()
 }
 
 /// Why a text is not a signed checkpoint.
@@ -136,6 +150,23 @@ impl SignedCheckpoint {
         let checkpoint = note.text().parse()?;
         Ok(Self { checkpoint, note })
     }
+}
+
+/// The notes of an `epochs` file, which are written there one behind the other. What is no signature
+/// line ends the signatures of the note before it.
+#[must_use]
+pub fn transitions(file: &str) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    let mut signed = true;
+    for line in file.split_inclusive('\n') {
+        let is_signature = line.starts_with(note::DASH);
+        match notes.last_mut() {
+            Some(note) if is_signature || !signed => note.push_str(line),
+            Some(_) | None => notes.push(line.to_owned()),
+        }
+        signed = is_signature;
+    }
+    notes
 }
 
 /// Where a row of transitions does not lead on.
@@ -177,12 +208,20 @@ pub fn follow<'a>(
         let SignedCheckpoint { checkpoint, note } =
             SignedCheckpoint::parse(text).map_err(|error| malformed(error.to_string()))?;
         let epoch = checkpoint.epoch;
-        let next = checkpoint.next.ok_or_else(|| malformed("it names no next key".to_owned()))?;
-        let Some(key) = keys.get(&epoch) else { continue };
+        let next = checkpoint
+            .next
+            .ok_or_else(|| malformed("it names no next key".to_owned()))?;
+        let Some(key) = keys.get(&epoch) else {
+            continue;
+        };
         if trusted.contains_key(&(epoch + 1)) {
             continue; // the admin's word goes before the note's
         }
-        let unsigned = |whose| SuccessionError::Signature { place, epoch, whose };
+        let unsigned = |whose| SuccessionError::Signature {
+            place,
+            epoch,
+            whose,
+        };
         if checkpoint.origin != key.name() || note.signed_by(key) != Signed::Valid {
             return Err(unsigned("the key of that epoch"));
         }
@@ -198,7 +237,7 @@ pub fn follow<'a>(
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{EpochKey, SignedCheckpoint, SuccessionError, follow, transition};
+    use super::{EpochKey, SignedCheckpoint, SuccessionError, follow, transition, transitions};
     use crate::{note::Signed, tree::Tree};
 
     fn key(epoch: u64) -> EpochKey {
@@ -218,7 +257,12 @@ mod tests {
     fn a_key_is_read_back_from_its_file() {
         let read = EpochKey::from_file(&key(3).to_file()).expect("a key");
         assert_eq!((read.epoch(), read.verifier()), (3, key(3).verifier()));
-        for other in ["", "epoch 3\n", "epoch x\nPRIVATE+KEY+a+b+c", "PRIVATE+KEY+a\nepoch 3"] {
+        for other in [
+            "",
+            "epoch 3\n",
+            "epoch x\nPRIVATE+KEY+a+b+c",
+            "PRIVATE+KEY+a\nepoch 3",
+        ] {
             assert!(EpochKey::from_file(other).is_err(), "{other}");
         }
     }
@@ -240,6 +284,17 @@ mod tests {
     }
 
     #[test]
+    fn transitions_are_read_back_from_their_file() {
+        let row = [
+            handed_over(1),
+            handed_over(2),
+            transition(Err(3), &key(4), &Tree::default(), 0),
+        ];
+        assert_eq!(transitions(&row.concat()), row);
+        assert_eq!(transitions(""), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_row_with_a_hole_leads_to_the_hole() {
         let row = [handed_over(1), handed_over(3)];
         let keys = follow(&root(), row.iter().map(String::as_str)).expect("a row");
@@ -248,11 +303,22 @@ mod tests {
 
     #[test]
     fn a_transition_that_the_former_key_did_not_sign_is_named() {
-        let forged = transition(Ok(&key(7)), &key(8), &Tree::default(), 0).replace("epoch 7", "epoch 1");
+        let forged =
+            transition(Ok(&key(7)), &key(8), &Tree::default(), 0).replace("epoch 7", "epoch 1");
         let lost = transition(Err(1), &key(2), &Tree::default(), 0);
         for note in [forged.replace("next 8", "next 2"), lost] {
             let error = follow(&root(), [note.as_str()]).expect_err("not signed");
-            assert!(matches!(error, SuccessionError::Signature { place: 1, epoch: 1, .. }), "{error}");
+            assert!(
+                matches!(
+                    error,
+                    SuccessionError::Signature {
+                        place: 1,
+                        epoch: 1,
+                        ..
+                    }
+                ),
+                "{error}"
+            );
         }
     }
 }

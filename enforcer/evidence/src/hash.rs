@@ -37,10 +37,10 @@ impl Hash {
         (decoded == bytes.len()).then_some(Self(bytes))
     }
 
-    /// Appends the hexadecimal form.
-    pub(crate) fn append_hex(&self, out: &mut Vec<u8>) {
-        for byte in self.0 {
-            out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    /// Writes the hexadecimal form.
+    pub(crate) fn write_hex(&self, digits: &mut [u8; 64]) {
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
     }
 }
@@ -115,15 +115,20 @@ mod tests {
         assert_eq!(hash.to_string(), hex);
         assert_eq!(hex.parse(), Ok(hash));
         assert_eq!(Hash::from_base64(&hash.base64()), Some(hash));
-        let mut appended = Vec::new();
-        hash.append_hex(&mut appended);
-        assert_eq!(appended, hex.as_bytes());
+        let mut written = [0; 64];
+        hash.write_hex(&mut written);
+        assert_eq!(written, hex.as_bytes());
     }
 
     #[test]
     fn a_second_spelling_of_a_hash_is_refused() {
         let hex = Hash::of(b"abc").to_string();
-        for other in [hex.to_uppercase(), format!("{hex}00"), hex[1..].to_owned(), format!(" {}", &hex[1..])] {
+        for other in [
+            hex.to_uppercase(),
+            format!("{hex}00"),
+            hex[1..].to_owned(),
+            format!(" {}", &hex[1..]),
+        ] {
             assert!(other.parse::<Hash>().is_err(), "{other}");
         }
         let base64 = Hash::of(b"abc").base64();

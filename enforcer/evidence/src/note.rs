@@ -16,7 +16,7 @@ const ED25519: u8 = 1;
 /// reader has to take.
 const MAX_BYTES: usize = 64 << 10;
 /// What stands before a signature line: an em dash and a space.
-const DASH: &str = "\u{2014} ";
+pub(crate) const DASH: &str = "\u{2014} ";
 
 /// Why a text is no note, or no key of notes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,9 @@ pub enum NoteError {
     #[error("not a note key: {0}; expected NAME+ID+KEY as the daemon printed it")]
     Key(&'static str),
     /// A name that a key cannot have.
-    #[error("{0:?} cannot be the name of a note key: expected 1 to 255 characters, no space, no '+', no control character")]
+    #[error(
+        "{0:?} cannot be the name of a note key: expected 1 to 255 characters, no space, no '+', no control character"
+    )]
     Name(String),
 }
 
@@ -182,9 +184,9 @@ impl Note {
         if note.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
             return Err(NoteError::Form("it has control characters"));
         }
-        let (text, signatures) = note
-            .rsplit_once("\n\n")
-            .ok_or(NoteError::Form("no empty line stands before the signatures"))?;
+        let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Form(
+            "no empty line stands before the signatures",
+        ))?;
         let lines = signatures
             .strip_suffix('\n')
             .ok_or(NoteError::Form("its last line has no end"))?;
@@ -214,7 +216,11 @@ impl Note {
             Signature::from_slice(&signature.bytes)
                 .is_ok_and(|bytes| key.key.verify_strict(self.text.as_bytes(), &bytes).is_ok())
         });
-        if valid { Signed::Valid } else { Signed::Invalid }
+        if valid {
+            Signed::Valid
+        } else {
+            Signed::Invalid
+        }
     }
 }
 

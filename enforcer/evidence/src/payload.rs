@@ -143,7 +143,8 @@ pub struct TornLine {
 }
 
 /// The payload of a record, for those that the log writes about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Payload {
     /// [`SEGMENT`].
     Segment(SegmentOpening),
@@ -168,6 +169,28 @@ pub struct PayloadError {
 }
 
 impl Payload {
+    /// `metadata.event_code` of its record.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Segment(_) => SEGMENT,
+            Self::Epoch(_) => EPOCH,
+            Self::Checkpoint(_) => CHECKPOINT,
+            Self::Removed(_) => REMOVED,
+            Self::Torn(_) => TORN,
+        }
+    }
+
+    /// The members of its record's `unmapped`: these, and no others.
+    #[must_use]
+    pub fn unmapped(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(members)) => members,
+            // Payloads are structs of text and numbers: they have no other form.
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
+
     /// The payload of `record`; `None` for a record that is not about the log.
     ///
     /// # Errors
@@ -185,19 +208,12 @@ impl Payload {
     }
 }
 
-/// The members of `unmapped` for a payload.
-pub fn unmapped(payload: &impl Serialize) -> Map<String, Value> {
-    match serde_json::to_value(payload) {
-        Ok(Value::Object(members)) => members,
-        // Payloads are structs of text and numbers: they have no other form.
-        Ok(_) | Err(_) => Map::new(),
-    }
-}
-
 /// `metadata.event_code`, or nothing.
 pub(crate) fn event_code(record: &Value) -> &str {
-    let code = record.pointer("/metadata/event_code");
-    code.and_then(Value::as_str).unwrap_or_default()
+    let metadata = record.get("metadata");
+    metadata
+        .and_then(|metadata| metadata.get("event_code")?.as_str())
+        .unwrap_or_default()
 }
 
 fn read<T: DeserializeOwned>(record: &Value, code: &'static str) -> Result<T, PayloadError> {

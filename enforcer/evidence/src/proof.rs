@@ -53,7 +53,10 @@ pub fn inclusion_ranges(index: u64, size: u64) -> Vec<Range<u64>> {
 #[must_use]
 pub fn inclusion_path(leaves: &[Hash], index: u64) -> Vec<Hash> {
     let ranges = inclusion_ranges(index, leaves.len() as u64);
-    ranges.into_iter().map(|range| root_of(leaves, range)).collect()
+    ranges
+        .into_iter()
+        .map(|range| root_of(leaves, range))
+        .collect()
 }
 
 /// The proof that the tree of `leaves` begins with the tree of their first `old_size`. Empty when
@@ -79,7 +82,10 @@ pub fn consistency_path(leaves: &[Hash], old_size: u64) -> Vec<Hash> {
     if start > 0 {
         path.push(start..end); // else it is the old tree, whose root the verifier has
     }
-    path.into_iter().rev().map(|range| root_of(leaves, range)).collect()
+    path.into_iter()
+        .rev()
+        .map(|range| root_of(leaves, range))
+        .collect()
 }
 
 /// Whether `leaf` (its hash) is leaf `index` of the tree of `size` leaves with this root.
@@ -104,7 +110,11 @@ pub fn verify_inclusion(
         }
         if node & 1 == 1 || node == last {
             hash = node_hash(sibling, &hash);
-            let up = if node & 1 == 1 { 0 } else { node.trailing_zeros() };
+            let up = if node & 1 == 1 {
+                0
+            } else {
+                node.trailing_zeros()
+            };
             node >>= up;
             last >>= up;
         } else {
@@ -144,7 +154,11 @@ pub fn verify_consistency(
     last >>= up;
     let mut path = path.iter();
     // A perfect old tree is itself the first node of the way up.
-    let first = if node == 0 { old_root } else { path.next().ok_or(ProofError::Length)? };
+    let first = if node == 0 {
+        old_root
+    } else {
+        path.next().ok_or(ProofError::Length)?
+    };
     let (mut old, mut new) = (*first, *first);
     for sibling in path {
         if last == 0 {
@@ -153,7 +167,11 @@ pub fn verify_consistency(
         if node & 1 == 1 || node == last {
             old = node_hash(sibling, &old);
             new = node_hash(sibling, &new);
-            let up = if node & 1 == 1 { 0 } else { node.trailing_zeros() };
+            let up = if node & 1 == 1 {
+                0
+            } else {
+                node.trailing_zeros()
+            };
             node >>= up;
             last >>= up;
         } else {

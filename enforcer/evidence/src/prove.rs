@@ -1,6 +1,8 @@
 //! One record's inclusion proof: a document by which whoever has it knows that the record stood in
 //! the log when a checkpoint was signed, without the log.
 
+mod check;
+
 use std::{
     collections::BTreeMap,
     io::{self, BufRead},
@@ -10,15 +12,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use check::{Proven, Unproven, Voucher};
+
 use crate::{
     checkpoint::Checkpoint,
-    epoch::{OpenError, SignedCheckpoint, SuccessionError, follow},
+    epoch::{OpenError, SignedCheckpoint},
     hash::Hash,
-    note::{NoteError, Signed, VerifierKey},
+    note::{NoteError, VerifierKey},
     payload::Payload,
     proof::{ProofError, inclusion_ranges, verify_inclusion},
     tree::{Tree, leaf_hash},
-    verify::{Trust, TrustError},
 };
 
 /// What [`Proof::format`] says.
@@ -147,7 +150,10 @@ impl Prover {
     /// # Errors
     /// When it cannot be read, or is not the next part of the log.
     pub fn segment(&mut self, number: u64, mut reader: impl BufRead) -> Result<(), ProveError> {
-        let failed = |source| ProveError::Read { segment: number, source };
+        let failed = |source| ProveError::Read {
+            segment: number,
+            source,
+        };
         let mut line = Vec::new();
         let mut first = true;
         while !self.is_done() && reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
@@ -180,12 +186,18 @@ impl Prover {
             return Err(ProveError::Short { size, read });
         }
         let Some(sides) = self.found.take() else {
-            return Err(ProveError::NotFound { uid: self.uid, lines: size });
+            return Err(ProveError::NotFound {
+                uid: self.uid,
+                lines: size,
+            });
         };
         self.proof.path = sides.iter().map(|side| side.tree.root()).collect();
-        let Proof { line, leaf, path, .. } = &self.proof;
+        let Proof {
+            line, leaf, path, ..
+        } = &self.proof;
         let hash = leaf_hash(line.as_bytes());
-        verify_inclusion(hash, *leaf, size, path, &self.checkpoint.root).map_err(ProveError::Root)?;
+        verify_inclusion(hash, *leaf, size, path, &self.checkpoint.root)
+            .map_err(ProveError::Root)?;
         Ok(self.proof)
     }
 
@@ -203,7 +215,11 @@ impl Prover {
         };
         let expected = self.tree.take();
         self.tree = stated.filter(|stated| expected.is_none_or(|expected| expected == *stated));
-        if self.tree.is_some() { Ok(()) } else { Err(ProveError::Opening { segment }) }
+        if self.tree.is_some() {
+            Ok(())
+        } else {
+            Err(ProveError::Opening { segment })
+        }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -242,7 +258,11 @@ fn sides(before: &Tree, size: u64) -> Vec<Side> {
     let perfect: BTreeMap<u64, Hash> = before
         .roots()
         .iter()
-        .zip((0..u64::BITS).rev().filter(|bit| before.size() >> bit & 1 == 1))
+        .zip(
+            (0..u64::BITS)
+                .rev()
+                .filter(|bit| before.size() >> bit & 1 == 1),
+        )
         .map(|(root, bit)| {
             let at = start;
             start += 1 << bit;
@@ -251,145 +271,14 @@ fn sides(before: &Tree, size: u64) -> Vec<Side> {
         .collect();
     let ranges = inclusion_ranges(before.size(), size);
     let side = |range: Range<u64>| {
-        let root = perfect.get(&range.start).filter(|_| range.end <= before.size());
+        let root = perfect
+            .get(&range.start)
+            .filter(|_| range.end <= before.size());
         // A perfect subtree, as the leaf that stands for it: its root is that of the tree.
-        let tree = root.and_then(|root| Tree::from_parts(1, vec![*root]).ok()).unwrap_or_default();
+        let tree = root
+            .and_then(|root| Tree::from_parts(1, vec![*root]).ok())
+            .unwrap_or_default();
         Side { range, tree }
     };
     ranges.into_iter().map(side).collect()
-}
-
-/// Who vouches for the checkpoint of a proof.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Voucher {
-    /// A key that was given, or that given ones lead to.
-    Key,
-    /// A checkpoint that was kept off the host and is the same.
-    OffHost,
-    /// Nobody but the document itself.
-    Nobody,
-}
-
-/// What a proof proves.
-#[derive(Clone, Debug, Serialize)]
-pub struct Proven {
-    /// The record.
-    pub record: Value,
-    /// Which leaf of the log it is.
-    pub leaf: u64,
-    /// Lines of the log when the checkpoint was signed.
-    pub size: u64,
-    /// The log.
-    pub origin: String,
-    /// Epoch whose key signed.
-    pub epoch: u64,
-    /// When, in milliseconds since 1970, by the host's clock.
-    pub time_ms: i64,
-    /// Who vouches for the checkpoint.
-    pub voucher: Voucher,
-}
-
-/// Why a document proves nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unproven {
-    /// It is of another form.
-    #[error("the document's format is {0:?}, and {FORMAT:?} was expected")]
-    Format(String),
-    /// Its checkpoint is none.
-    #[error("the checkpoint: {0}")]
-    Checkpoint(#[from] OpenError),
-    /// Its key is none.
-    #[error("vkey: {0}")]
-    Key(#[from] NoteError),
-    /// Its transitions do not lead to its key.
-    #[error("transitions: {0}")]
-    Transitions(#[from] SuccessionError),
-    /// What is trusted cannot be used.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// The key did not sign the checkpoint.
-    #[error("the checkpoint is not signed by the document's key")]
-    Signature,
-    /// The checkpoint's epoch has another key.
-    #[error("the checkpoint of epoch {epoch} is signed by {found}, and the key of that epoch is {expected}")]
-    OtherKey {
-        /// The epoch.
-        epoch: u64,
-        /// The document's key.
-        found: String,
-        /// The one that is trusted.
-        expected: String,
-    },
-    /// Keys or checkpoints were given, and none of them vouches for the document's.
-    #[error("nothing that was given vouches for the key of epoch {epoch}")]
-    Unvouched {
-        /// The epoch.
-        epoch: u64,
-    },
-    /// The record is not in that log at that place.
-    #[error("the record is not leaf {leaf} of that log: {why}")]
-    NotIncluded {
-        /// The leaf.
-        leaf: u64,
-        /// Why.
-        why: ProofError,
-    },
-    /// The line is no record.
-    #[error("the line is no JSON")]
-    NotARecord,
-}
-
-impl Proof {
-    /// Checks the document against what is trusted. With nothing trusted it is checked against itself.
-    ///
-    /// # Errors
-    /// When it proves nothing.
-    pub fn verify(&self, trust: &Trust) -> Result<Proven, Unproven> {
-        if self.format != FORMAT {
-            return Err(Unproven::Format(self.format.chars().take(80).collect()));
-        }
-        let SignedCheckpoint { checkpoint, note } = SignedCheckpoint::parse(&self.checkpoint)?;
-        let key: VerifierKey = self.vkey.parse()?;
-        if note.signed_by(&key) != Signed::Valid || key.name() != checkpoint.origin {
-            return Err(Unproven::Signature);
-        }
-        let (leaf, size) = (self.leaf, checkpoint.size);
-        let hash = leaf_hash(self.line.as_bytes());
-        verify_inclusion(hash, leaf, size, &self.path, &checkpoint.root)
-            .map_err(|why| Unproven::NotIncluded { leaf, why })?;
-        let voucher = self.voucher(trust, &checkpoint, &key)?;
-        let record = serde_json::from_str(&self.line).map_err(|_| Unproven::NotARecord)?;
-        let Checkpoint { origin, epoch, time_ms, .. } = checkpoint;
-        Ok(Proven { record, leaf, size, origin, epoch, time_ms, voucher })
-    }
-
-    fn voucher(
-        &self,
-        trust: &Trust,
-        checkpoint: &Checkpoint,
-        key: &VerifierKey,
-    ) -> Result<Voucher, Unproven> {
-        let kept = trust.off_host()?;
-        let same = |other: &Checkpoint| {
-            (&other.origin, other.size, other.root)
-                == (&checkpoint.origin, checkpoint.size, checkpoint.root)
-        };
-        if kept.iter().any(|kept| same(&kept.signed.checkpoint)) {
-            return Ok(Voucher::OffHost);
-        }
-        let epoch = checkpoint.epoch;
-        let row = trust.transitions.iter().chain(&self.transitions);
-        let keys = follow(&trust.keys, row.map(String::as_str))?;
-        match keys.get(&epoch) {
-            Some(trusted) if trusted == key => Ok(Voucher::Key),
-            Some(trusted) => Err(Unproven::OtherKey {
-                epoch,
-                found: key.to_string(),
-                expected: trusted.to_string(),
-            }),
-            None if trust.keys.is_empty() && kept.is_empty() => Ok(Voucher::Nobody),
-            None => Err(Unproven::Unvouched { epoch }),
-        }
-    }
 }

@@ -15,6 +15,7 @@
 mod batch;
 mod resume;
 mod schedule;
+mod start;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -22,10 +23,11 @@ use zeroize::Zeroizing;
 pub use batch::{Batch, Committed, PushError};
 pub use resume::{Resume, ResumeError, Resumed};
 pub use schedule::Schedule;
+pub use start::{Found, Start};
 
 use crate::{
     chain::Link,
-    epoch::{EpochKey, SignedCheckpoint, transition},
+    epoch::{EpochKey, transition},
     hash::Hash,
     note::NoteError,
     payload::{Cause, CheckpointRecord, EpochOpening, SegmentDigest, SegmentOpening},
@@ -52,12 +54,21 @@ struct Segment {
 impl Segment {
     fn empty(number: u64, former: Option<SegmentDigest>) -> Self {
         let sha256 = Sha256::new();
-        Self { number, sha256, bytes: 0, former }
+        Self {
+            number,
+            sha256,
+            bytes: 0,
+            former,
+        }
     }
 
     fn digest(&self) -> SegmentDigest {
         let sha256 = Hash(self.sha256.clone().finalize().into());
-        SegmentDigest { segment: self.number, sha256, bytes: self.bytes }
+        SegmentDigest {
+            segment: self.number,
+            sha256,
+            bytes: self.bytes,
+        }
     }
 }
 
@@ -103,76 +114,12 @@ pub struct Sealer {
     lines: Vec<u8>,
 }
 
-/// What a start needs. Every start begins an epoch.
-#[derive(Debug)]
-pub struct Start<'a> {
-    /// The log: `enforcer/` and the host's machine id. The name of its keys, and in every record.
-    pub origin: &'a str,
-    /// Where the log ends.
-    pub resumed: Resumed,
-    /// What key files there are: that of the epoch in force, and one that waited to become it.
-    pub keys: Vec<EpochKey>,
-    /// The head file as it is found.
-    pub head: Option<String>,
-    /// 32 random bytes, for the new epoch's key.
-    pub random: &'a [u8; 32],
-}
-
-/// What a start found, for the caller to tell of. All of it is in the log for a verifier too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Lines that no published note covered: those of the last moment before a crash.
-    pub adopted: u64,
-    /// Lines that the head covers and that are gone: the log was cut, or the disk lost them.
-    pub missing: u64,
-    /// The key of the epoch in force is gone, so that nothing vouches for the new one.
-    pub key_lost: bool,
-    /// There was a log, and no head that can be read.
-    pub head_lost: bool,
-}
-
 /// A note that is wanted in a record was not published, or not after the last batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the newest published note does not cover the log as it is: sign, publish, then record")]
 pub struct NotPublished;
 
 impl Sealer {
-    /// Takes the log up where it ends, and prepares a new epoch.
-    ///
-    /// # Errors
-    /// When the origin cannot be the name of a key.
-    pub fn start(start: Start<'_>) -> Result<(Self, Found), NoteError> {
-        let Start { origin, resumed, keys, head, random } = start;
-        let size = resumed.state.tree.size();
-        let head_size = head.as_deref().and_then(size_of);
-        let mut found = Found {
-            adopted: head_size.map_or(0, |head| size.saturating_sub(head)),
-            missing: head_size.map_or(0, |head| head.saturating_sub(size)),
-            ..Found::default()
-        };
-        let keys = match resumed.epoch {
-            None => Keys::InForce(EpochKey::generate(origin, 1, random)?),
-            Some((epoch, verifier)) => {
-                let next = EpochKey::generate(origin, epoch + 1, random)?;
-                let is_in_force = |key: &EpochKey| key.epoch() == epoch && *key.verifier() == verifier;
-                let former = keys.into_iter().find(is_in_force).ok_or(epoch);
-                found.key_lost = former.is_err();
-                found.head_lost = head_size.is_none();
-                let (cause, former_head) = (Cause::Start, head);
-                Keys::Changing { former, next, cause, former_head, adopted: found.adopted }
-            }
-        };
-        let sealer = Self {
-            origin: origin.to_owned(),
-            unborn: matches!(keys, Keys::InForce(_)),
-            durable: resumed.state,
-            keys,
-            published: None,
-            lines: Vec::new(),
-        };
-        Ok((sealer, found))
-    }
-
     /// Prepares the epoch that follows the one in force. While one is prepared already, nothing.
     ///
     /// # Errors
@@ -185,7 +132,13 @@ impl Sealer {
             let next = EpochKey::generate(&self.origin, epoch, random)?;
             let former = Ok(key.clone());
             let former_head = self.published.as_ref().map(|head| head.note.clone());
-            self.keys = Keys::Changing { former, next, cause: Cause::Age, former_head, adopted: 0 };
+            self.keys = Keys::Changing {
+                former,
+                next,
+                cause: Cause::Age,
+                former_head,
+                adopted: 0,
+            };
         }
         Ok(())
     }
@@ -208,12 +161,22 @@ impl Sealer {
         match &self.keys {
             Keys::InForce(key) => {
                 let note = key.checkpoint(tree, time_ms);
-                Head { note, size, epoch: key.epoch(), transition: false }
+                Head {
+                    note,
+                    size,
+                    epoch: key.epoch(),
+                    transition: false,
+                }
             }
             Keys::Changing { former, next, .. } => {
                 let former = former.as_ref().map_err(|epoch| *epoch);
                 let note = transition(former, next, tree, time_ms);
-                Head { note, size, epoch: next.epoch() - 1, transition: true }
+                Head {
+                    note,
+                    size,
+                    epoch: next.epoch() - 1,
+                    transition: true,
+                }
             }
         }
     }
@@ -239,10 +202,15 @@ impl Sealer {
     #[must_use]
     pub fn epoch(&self) -> (u64, String) {
         match &self.keys {
-            Keys::InForce(key) | Keys::Changing { former: Ok(key), .. } => {
-                (key.epoch(), key.verifier().to_string())
-            }
-            Keys::Changing { former: Err(epoch), next, .. } => (*epoch, next.verifier().to_string()),
+            Keys::InForce(key)
+            | Keys::Changing {
+                former: Ok(key), ..
+            } => (key.epoch(), key.verifier().to_string()),
+            Keys::Changing {
+                former: Err(epoch),
+                next,
+                ..
+            } => (*epoch, next.verifier().to_string()),
         }
     }
 
@@ -292,7 +260,14 @@ impl Sealer {
     /// When the newest published note is not the one that ends the former epoch, of all that is
     /// durable.
     pub fn epoch_opening(&self) -> Result<Option<EpochOpening>, NotPublished> {
-        let Keys::Changing { next, cause, former_head, adopted, .. } = &self.keys else {
+        let Keys::Changing {
+            next,
+            cause,
+            former_head,
+            adopted,
+            ..
+        } = &self.keys
+        else {
             return Ok(None);
         };
         let head = self.current_head()?;
@@ -325,10 +300,7 @@ impl Sealer {
 
     fn current_head(&self) -> Result<&Head, NotPublished> {
         let head = self.published.as_ref();
-        head.filter(|head| head.size == self.size()).ok_or(NotPublished)
+        head.filter(|head| head.size == self.size())
+            .ok_or(NotPublished)
     }
-}
-
-fn size_of(head: &str) -> Option<u64> {
-    Some(SignedCheckpoint::parse(head).ok()?.checkpoint.size)
 }

@@ -3,15 +3,19 @@
 //! ```text
 //! Trust -> Verifier -> segment(number, lines)... -> finish(head) -> Report
 //!             lines.rs   each line: spelling, fingerprint, chain, leaf
-//!             own.rs     records about the log: openings, epochs, checkpoints, removals
+//!             own.rs     records about the log: openings, checkpoints, removals
+//!             epochs.rs  which key is in force, and who vouches for it
 //!             notes.rs   each note: of this log, of this epoch, by this epoch's key, of these lines
 //!             end.rs     the end: head, off-host checkpoints, what is missing
+//!             conclude.rs   the verdict, and what it does not cover
 //! ```
 //!
 //! After something was found, reading goes on from what the log says of itself, so that one change
 //! is told once: from the next record's own fingerprint, and from the next segment's signed opening.
 
+mod conclude;
 mod end;
+mod epochs;
 mod finding;
 mod lines;
 mod notes;
@@ -56,6 +60,9 @@ pub struct Verifier {
     /// What the next record has to say of the one before it.
     previous: Previous,
     tree: Recent,
+    /// The tree as it was read up to the segment's opening, while the next line is read: at a start the
+    /// opening comes before the record that tells of the head that was found.
+    before_opening: Option<Recent>,
     /// Whether the tree's leaves are what was signed, as far as is known.
     tree_holds: bool,
     /// Whether it is known which leaf the next line is.
@@ -114,8 +121,8 @@ struct Output {
     omitted: u64,
     segments: Vec<SegmentSeen>,
     epochs: Vec<EpochSeen>,
-    /// With the segment that the record stands in.
-    removed: Vec<(u64, SegmentRemoval)>,
+    /// With the place of the record.
+    removed: Vec<(Place, SegmentRemoval)>,
     torn: Vec<TornLine>,
     torn_tail: Option<TornTail>,
     lines: u64,
@@ -137,7 +144,9 @@ pub enum ReadError {
         source: io::Error,
     },
     /// Segments are given by number, each once.
-    #[error("log segment {segment} was given after segment {after}: give them in the order of their numbers")]
+    #[error(
+        "log segment {segment} was given after segment {after}: give them in the order of their numbers"
+    )]
     Order {
         /// Its number.
         segment: u64,
@@ -176,6 +185,7 @@ impl Verifier {
             from: trust.from.unwrap_or(1),
             previous: Previous::None,
             tree: Recent::default(),
+            before_opening: None,
             tree_holds: true,
             is_located: true,
             epoch: None,
@@ -191,7 +201,12 @@ impl Verifier {
     /// Adds a finding at the line that is being read.
     fn find(&mut self, code: Code, leaves: impl Into<Option<Leaves>>, what: impl Into<String>) {
         let Place { segment, line, .. } = self.place;
-        self.find_at(code, (Some(segment), Some(line)), leaves.into(), what.into());
+        self.find_at(
+            code,
+            (Some(segment), Some(line)),
+            leaves.into(),
+            what.into(),
+        );
     }
 
     fn find_at(
@@ -202,7 +217,13 @@ impl Verifier {
         what: String,
     ) {
         if self.out.findings.len() < MAX_FINDINGS {
-            let finding = Finding { code, segment, line, leaves, what };
+            let finding = Finding {
+                code,
+                segment,
+                line,
+                leaves,
+                what,
+            };
             self.out.findings.push(finding);
         } else {
             self.out.omitted += 1;
@@ -217,13 +238,19 @@ impl Verifier {
     /// The leaf of the line being read, as a place, where it is known.
     fn here(&self) -> Option<Leaves> {
         let leaf = self.leaf();
-        self.is_located.then_some(Leaves { first: leaf, last: leaf })
+        self.is_located.then_some(Leaves {
+            first: leaf,
+            last: leaf,
+        })
     }
 
     /// The lines that were not signed yet before `end`.
     fn since_base(&self, end: u64) -> Leaves {
         let first = self.tree.base();
-        Leaves { first, last: end.saturating_sub(1).max(first) }
+        Leaves {
+            first,
+            last: end.saturating_sub(1).max(first),
+        }
     }
 }
 
@@ -234,5 +261,7 @@ impl Verifier {
 pub fn segment_since(openings: &[(u64, Option<i64>)], since_ms: i64) -> Option<u64> {
     let later = |(_, time): &(u64, Option<i64>)| time.is_some_and(|time| time > since_ms);
     let first_later = openings.iter().position(later).unwrap_or(openings.len());
-    openings.get(first_later.saturating_sub(1)).map(|(number, _)| *number)
+    openings
+        .get(first_later.saturating_sub(1))
+        .map(|(number, _)| *number)
 }

@@ -50,7 +50,11 @@ impl Sealer {
     pub fn begin(&mut self) -> Batch<'_> {
         self.lines.clear();
         let next = self.durable.clone();
-        Batch { sealer: self, next, begins_epoch: false }
+        Batch {
+            sealer: self,
+            next,
+            begins_epoch: false,
+        }
     }
 }
 
@@ -63,7 +67,11 @@ impl Batch<'_> {
         let begins_epoch = self.placed(record)?;
         let lines = &mut self.sealer.lines;
         let start = lines.len();
-        let State { tree, last, segment } = &mut self.next;
+        let State {
+            tree,
+            last,
+            segment,
+        } = &mut self.next;
         let link = chain::append_record(lines, record, &self.sealer.origin, last.as_ref())?;
         let line = lines.get(start..).unwrap_or_default();
         tree.append(leaf_hash(line.strip_suffix(b"\n").unwrap_or(line)));
@@ -82,7 +90,11 @@ impl Batch<'_> {
 
     /// Tells that the lines are durable.
     pub fn commit(self) -> Committed {
-        let Self { sealer, next, begins_epoch } = self;
+        let Self {
+            sealer,
+            next,
+            begins_epoch,
+        } = self;
         let born = sealer.unborn && next.tree.size() > 0;
         sealer.durable = next;
         sealer.unborn &= !born;
@@ -90,14 +102,19 @@ impl Batch<'_> {
             sealer.change_epoch();
         }
         let size = sealer.size();
-        Committed { size, epoch_begun: begins_epoch || born }
+        Committed {
+            size,
+            epoch_begun: begins_epoch || born,
+        }
     }
 
     /// Whether the record begins an epoch, once it is sure that it belongs here.
     fn placed(&self, record: &Value) -> Result<bool, PushError> {
         let segment = &self.next.segment;
         match event_code(record) {
-            payload::SEGMENT if segment.bytes > 0 => Err(PushError::OpeningUnexpected(segment.number)),
+            payload::SEGMENT if segment.bytes > 0 => {
+                Err(PushError::OpeningUnexpected(segment.number))
+            }
             payload::SEGMENT => Ok(false),
             _ if segment.bytes == 0 => Err(PushError::OpeningExpected(segment.number)),
             payload::EPOCH if self.begins_epoch || !self.sealer.is_prepared(record) => {

@@ -44,7 +44,9 @@ pub enum ResumeError {
         segment: u64,
     },
     /// The segment does not begin with its opening, so that the tree up to it is not known.
-    #[error("log segment {segment} does not begin with a log-segment record that can be read ({why}): a log cannot be gone on with from there. Keep its directory under another name, and start with an empty one")]
+    #[error(
+        "log segment {segment} does not begin with a log-segment record that can be read ({why}): a log cannot be gone on with from there. Keep its directory under another name, and start with an empty one"
+    )]
     NoOpening {
         /// Number of the segment.
         segment: u64,
@@ -72,7 +74,10 @@ impl Resume {
     /// # Errors
     /// When it cannot be read, has no opening, or ends in a torn line.
     pub fn segment(&mut self, number: u64, mut reader: impl BufRead) -> Result<(), ResumeError> {
-        let failed = |source| ResumeError::Read { segment: number, source };
+        let failed = |source| ResumeError::Read {
+            segment: number,
+            source,
+        };
         let mut line = Vec::new();
         let mut state = None;
         let mut epoch = None;
@@ -125,13 +130,20 @@ impl Resume {
 
 fn fresh() -> Resumed {
     let segment = Segment::empty(1, None);
-    let state = State { tree: Tree::default(), last: None, segment };
+    let state = State {
+        tree: Tree::default(),
+        last: None,
+        segment,
+    };
     Resumed { state, epoch: None }
 }
 
 /// The log before a segment, as the segment's first line says.
 fn opening(number: u64, line: &[u8]) -> Result<(State, (u64, VerifierKey)), ResumeError> {
-    let failed = |why: String| ResumeError::NoOpening { segment: number, why };
+    let failed = |why: String| ResumeError::NoOpening {
+        segment: number,
+        why,
+    };
     let record: Value = serde_json::from_slice(line).map_err(|error| failed(error.to_string()))?;
     let opening = match Payload::of(&record) {
         Ok(Some(Payload::Segment(opening))) => opening,
@@ -140,14 +152,26 @@ fn opening(number: u64, line: &[u8]) -> Result<(State, (u64, VerifierKey)), Resu
     };
     let tree = Tree::from_parts(opening.tree_size, opening.tree_roots)
         .map_err(|error| failed(error.to_string()))?;
-    let key = opening.vkey.parse().map_err(|error| failed(format!("{error}")))?;
+    let key = opening
+        .vkey
+        .parse()
+        .map_err(|error| failed(format!("{error}")))?;
     let segment = Segment::empty(number, opening.former);
-    Ok((State { tree, last: None, segment }, (opening.epoch, key)))
+    Ok((
+        State {
+            tree,
+            last: None,
+            segment,
+        },
+        (opening.epoch, key),
+    ))
 }
 
 /// The epoch that a line begins.
 fn epoch_of(line: &[u8]) -> Option<(u64, VerifierKey)> {
-    let text = str::from_utf8(line).ok().filter(|text| text.contains(OWN))?;
+    let text = str::from_utf8(line)
+        .ok()
+        .filter(|text| text.contains(OWN))?;
     match Payload::of(&serde_json::from_str(text).ok()?) {
         Ok(Some(Payload::Epoch(opening))) => Some((opening.epoch, opening.vkey.parse().ok()?)),
         Ok(_) | Err(_) => None,
@@ -168,7 +192,11 @@ fn link(line: &[u8]) -> Link {
         let record: Value = serde_json::from_slice(line).ok()?;
         let (uid, type_uid) = name_of(&record).ok()?;
         let fingerprint = Attestation::of(&record)?.fingerprint;
-        Some(Link { uid: uid.to_owned(), type_uid, fingerprint })
+        Some(Link {
+            uid: uid.to_owned(),
+            type_uid,
+            fingerprint,
+        })
     };
     read().unwrap_or_else(|| Link {
         uid: "unreadable".to_owned(),

@@ -25,7 +25,11 @@ impl Schedule {
     /// The schedule of a log that has `size` lines, whose head covers them, and whose epoch begins now.
     #[must_use]
     pub const fn new(now: Duration, size: u64) -> Self {
-        Self { head: (now, size), record: (now, size), epoch: now }
+        Self {
+            head: (now, size),
+            record: (now, size),
+            epoch: now,
+        }
     }
 
     /// Whether to sign and publish what is durable.

@@ -1,7 +1,7 @@
 //! The end of the log: what the head and the notes that were kept elsewhere say of it, and what is
 //! missing.
 
-use super::{Code, Leaves, Report, TornTail, Verdict, Verifier, trust::OffHost};
+use super::{Code, Leaves, Place, Report, Verifier, trust::OffHost};
 use crate::{epoch::SignedCheckpoint, payload::SegmentRemoval};
 
 impl Verifier {
@@ -20,17 +20,35 @@ impl Verifier {
 
     /// The one that was passed last is of the tree as it is.
     fn compare_off_host(&mut self) {
-        let Some(index) = self.off_host_passed.checked_sub(1) else { return };
-        let agreed = self.off_host.iter().take(index).rev().find(|other| other.agreed);
+        let Some(index) = self.off_host_passed.checked_sub(1) else {
+            return;
+        };
+        let agreed = self
+            .off_host
+            .iter()
+            .take(index)
+            .rev()
+            .find(|other| other.agreed);
         let first = agreed.map_or(self.out.first_leaf, |other| other.signed.checkpoint.size);
         let root = self.tree.tip().root();
-        let Some(off_host) = self.off_host.get_mut(index) else { return };
+        let Some(off_host) = self.off_host.get_mut(index) else {
+            return;
+        };
         let (size, place) = (off_host.signed.checkpoint.size, off_host.place);
         off_host.agreed = off_host.signed.checkpoint.root == root;
         if !off_host.agreed {
             let last = size.saturating_sub(1);
-            let what = format!("the lines are not those of off-host checkpoint {place} of {size} lines: the log was written anew");
-            self.find(Code::Root, Leaves { first: first.min(last), last }, what);
+            let what = format!(
+                "the lines are not those of off-host checkpoint {place} of {size} lines: the log was written anew"
+            );
+            self.find(
+                Code::Root,
+                Leaves {
+                    first: first.min(last),
+                    last,
+                },
+                what,
+            );
         }
     }
 
@@ -55,7 +73,9 @@ impl Verifier {
 
     /// Holds the head to the log; gives the lines that it covers.
     fn heads(&mut self, before: Option<&str>, now: Option<&str>) -> u64 {
-        let Some(before) = before.or(now) else { return 0 };
+        let Some(before) = before.or(now) else {
+            return 0;
+        };
         if !self.is_located {
             // Where the segments' beginning could not be read, that is told already.
             if self.out.lines == 0 {
@@ -64,11 +84,19 @@ impl Verifier {
             }
             return 0;
         }
-        let Some(read) = self.read_head(before) else { return 0 };
+        let Some(read) = self.read_head(before) else {
+            return 0;
+        };
         let size = read.checkpoint.size;
         if size > self.tree.size() {
-            let leaves = Leaves { first: self.tree.size(), last: size - 1 };
-            let what = format!("the head covers {size} lines, and the log ends after {}: its end was cut off", self.tree.size());
+            let leaves = Leaves {
+                first: self.tree.size(),
+                last: size - 1,
+            };
+            let what = format!(
+                "the head covers {size} lines, and the log ends after {}: its end was cut off",
+                self.tree.size()
+            );
             self.find_at_end(Code::LinesMissing, Some(leaves), what);
             return 0;
         }
@@ -80,7 +108,10 @@ impl Verifier {
             },
         };
         if self.tree_holds && newest < self.tree.base() {
-            let what = format!("the head covers {newest} lines, and a note in the log {}: the head was put back", self.tree.base());
+            let what = format!(
+                "the head covers {newest} lines, and a note in the log {}: the head was put back",
+                self.tree.base()
+            );
             self.find_at_end(Code::HeadRolledBack, None, what);
             return 0;
         }
@@ -96,7 +127,9 @@ impl Verifier {
                 size
             }
             Some(_) | None => {
-                let what = format!("the last lines are not those that the head of {size} lines was signed over");
+                let what = format!(
+                    "the last lines are not those that the head of {size} lines was signed over"
+                );
                 self.find_at_end(Code::Root, Some(self.since_base(size)), what);
                 0
             }
@@ -108,33 +141,54 @@ impl Verifier {
         let read = match SignedCheckpoint::parse(head) {
             Ok(read) => read,
             Err(error) => {
-                self.find_at_end(Code::HeadMissing, None, format!("the head cannot be read: {error}"));
+                self.find_at_end(
+                    Code::HeadMissing,
+                    None,
+                    format!("the head cannot be read: {error}"),
+                );
                 return None;
             }
         };
         let found = read.checkpoint.origin.clone();
         if self.origin.as_ref().is_some_and(|origin| *origin != found) {
-            self.find_at_end(Code::ForeignNote, None, format!("the head is of the log {found:?}"));
+            self.find_at_end(
+                Code::ForeignNote,
+                None,
+                format!("the head is of the log {found:?}"),
+            );
             return None;
         }
         // Without a line there is no epoch, and the head's size says that lines are gone.
-        let Some(epoch) = self.epoch.clone() else { return Some(read) };
+        let Some(epoch) = self.epoch.clone() else {
+            return Some(read);
+        };
         let number = read.checkpoint.epoch;
-        let ended_before = number + 1 == epoch.number && read.checkpoint.next.as_ref() == Some(&epoch.key);
+        let ended_before =
+            number + 1 == epoch.number && read.checkpoint.next.as_ref() == Some(&epoch.key);
         if number > epoch.number {
             // Its epoch's record is among the lines that are gone.
-            return (read.checkpoint.size > self.tree.size()).then_some(read).or_else(|| {
-                let what = format!("the head is of epoch {number}, which the log does not know");
-                self.find_at_end(Code::WrongEpoch, None, what);
-                None
-            });
+            return (read.checkpoint.size > self.tree.size())
+                .then_some(read)
+                .or_else(|| {
+                    let what =
+                        format!("the head is of epoch {number}, which the log does not know");
+                    self.find_at_end(Code::WrongEpoch, None, what);
+                    None
+                });
         }
         if number != epoch.number && !ended_before {
-            let what = format!("the head is of epoch {number}, and epoch {} is in force: the head was put back", epoch.number);
+            let what = format!(
+                "the head is of epoch {number}, and epoch {} is in force: the head was put back",
+                epoch.number
+            );
             self.find_at_end(Code::HeadRolledBack, None, what);
             return None;
         }
-        let key = if number == epoch.number { Some(epoch.key) } else { self.seen.get(&number).cloned() };
+        let key = if number == epoch.number {
+            Some(epoch.key)
+        } else {
+            self.seen.get(&number).cloned()
+        };
         let unsigned = key.and_then(|key| self.unsigned(&read.note, number, &key));
         match unsigned {
             Some(_) if epoch.distrusted => None,
@@ -150,11 +204,22 @@ impl Verifier {
     fn off_host_ends(&mut self) -> u64 {
         let size = self.tree.size();
         let mut covered = 0;
-        for OffHost { place, signed, agreed } in std::mem::take(&mut self.off_host) {
+        for OffHost {
+            place,
+            signed,
+            agreed,
+        } in std::mem::take(&mut self.off_host)
+        {
             let of = &signed.checkpoint;
             if of.size > size && self.is_located {
-                let leaves = Leaves { first: size, last: of.size - 1 };
-                let what = format!("off-host checkpoint {place} covers {} lines, and the log ends after {size}: its end was cut off", of.size);
+                let leaves = Leaves {
+                    first: size,
+                    last: of.size - 1,
+                };
+                let what = format!(
+                    "off-host checkpoint {place} covers {} lines, and the log ends after {size}: its end was cut off",
+                    of.size
+                );
                 self.find_at_end(Code::LinesMissing, Some(leaves), what);
             }
             let key = self.seen.get(&of.epoch).cloned();
@@ -164,7 +229,11 @@ impl Verifier {
             } else if agreed {
                 covered = covered.max(of.size);
             }
-            self.off_host.push(OffHost { place, signed, agreed });
+            self.off_host.push(OffHost {
+                place,
+                signed,
+                agreed,
+            });
         }
         covered
     }
@@ -172,35 +241,57 @@ impl Verifier {
     /// Segments before the first were removed on record, and records of removals are true.
     fn removals(&mut self) {
         let removed = self.out.removed.clone();
-        for (_, removal) in &removed {
-            let seen = self.out.segments.iter().find(|seen| seen.segment == removal.segment);
+        for (at, removal) in &removed {
+            let seen = self
+                .out
+                .segments
+                .iter()
+                .find(|seen| seen.segment == removal.segment);
             let Some(seen) = seen else { continue };
             // Recorded, and a crash came before the file went.
             let end = removal.last_leaf.saturating_sub(removal.first_leaf) + 1;
             if (seen.sha256, seen.bytes, seen.first_leaf, seen.lines)
                 != (removal.sha256, removal.bytes, removal.first_leaf, end)
             {
-                let what = format!("segment {} was recorded as removed, is there, and is another file", removal.segment);
-                self.find_at(Code::RemovalMismatch, (Some(removal.segment), None), None, what);
+                let what = format!(
+                    "segment {} was recorded as removed, is there, and is another file",
+                    removal.segment
+                );
+                self.find_at(
+                    Code::RemovalMismatch,
+                    (Some(at.segment), Some(at.line)),
+                    None,
+                    what,
+                );
             }
         }
-        let Some(first) = self.out.segments.first().map(|seen| (seen.segment, seen.first_leaf)) else {
+        let Some(first) = self
+            .out
+            .segments
+            .first()
+            .map(|seen| (seen.segment, seen.first_leaf))
+        else {
             return;
         };
         if first.0 > self.from {
-            self.removed_before(first, removed.iter().map(|(_, removal)| removal));
+            self.removed_before(first, &removed);
         }
     }
 
-    fn removed_before<'a>(
+    fn removed_before(
         &mut self,
         (segment, first_leaf): (u64, u64),
-        removed: impl Iterator<Item = &'a SegmentRemoval>,
+        removed: &[(Place, SegmentRemoval)],
     ) {
         let gone = segment - 1;
-        let leaves = first_leaf.checked_sub(1).map(|last| Leaves { first: 0, last });
-        let Some(removal) = removed.filter(|removal| removal.segment == gone).last() else {
-            let what = format!("the log begins with segment {segment}, and no record says that segment {gone} was removed");
+        let leaves = first_leaf
+            .checked_sub(1)
+            .map(|last| Leaves { first: 0, last });
+        let last = removed.iter().rfind(|(_, removal)| removal.segment == gone);
+        let Some((at, removal)) = last else {
+            let what = format!(
+                "the log begins with segment {segment}, and no record says that segment {gone} was removed"
+            );
             return self.find_at(Code::RemovalMissing, (Some(gone), None), leaves, what);
         };
         // An opening that cannot be read is told of already.
@@ -209,90 +300,20 @@ impl Verifier {
                 && (former.sha256, former.bytes) == (removal.sha256, removal.bytes)
         });
         if !agrees {
-            let what = format!("the segment says of removed segment {gone} other than what was recorded of it");
-            self.find_at(Code::RemovalMismatch, (Some(segment), Some(1)), None, what);
+            let what = format!(
+                "what is recorded of removed segment {gone} is not what the opening of segment {segment} says of it"
+            );
+            self.find_at(
+                Code::RemovalMismatch,
+                (Some(at.segment), Some(at.line)),
+                None,
+                what,
+            );
         }
     }
 
     fn find_at_end(&mut self, code: Code, leaves: Option<Leaves>, what: String) {
         let segment = self.out.segments.last().map(|seen| seen.segment);
         self.find_at(code, (segment, None), leaves, what);
-    }
-
-    fn unverifiable(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if self.out.segments.is_empty() || self.out.lines == 0 {
-            reasons.push("there is no line to verify".to_owned());
-            return reasons;
-        }
-        let anchored = self.off_host.iter().any(|off_host| off_host.agreed);
-        // One key that is vouched for is enough: what it signs covers every line before.
-        let vouched = self.out.epochs.iter().any(|epoch| epoch.vouched);
-        if let Some(first) = self.out.epochs.first()
-            && self.has_root
-            && !vouched
-            && !anchored
-        {
-            reasons.push(format!(
-                "nothing leads from the given keys to epoch {}, in which reading begins: give the notes that end the epochs between, the key of epoch {}, or a checkpoint that was kept off the host",
-                first.epoch, first.epoch
-            ));
-        }
-        reasons
-    }
-
-    fn limits(&self, has_head: bool) -> Vec<String> {
-        let mut limits = Vec::new();
-        let anchored = self.off_host.iter().any(|off_host| off_host.agreed);
-        if !self.has_root && !anchored {
-            limits.push("no key and no checkpoint from outside the host was given: a log that was written anew as a whole, with new keys, would look like this".to_owned());
-        }
-        if !anchored {
-            limits.push("no checkpoint kept off the host was given: who is root can have cut off the end, or written the current epoch anew".to_owned());
-        }
-        if !has_head {
-            limits.push("no head was given: lines cut off the end would not be missed".to_owned());
-        }
-        limits
-    }
-
-    fn report(self, unsigned_tail: u64, unverifiable: Vec<String>, limits: Vec<String>) -> Report {
-        let out = self.out;
-        let verdict = match (out.findings.is_empty(), unverifiable.is_empty()) {
-            (false, _) => Verdict::Tampered,
-            (true, false) => Verdict::Unverifiable,
-            (true, true) => Verdict::Ok,
-        };
-        let agreed = self.off_host.iter().filter(|off_host| off_host.agreed).count() as u64;
-        let disagreed = self.off_host.iter().filter(|off_host| {
-            // Those that were compared and did not agree are findings; the rest was not read.
-            !off_host.agreed && off_host.signed.checkpoint.size >= out.first_leaf
-        });
-        let off_host_unread = self.off_host.len() as u64 - agreed - disagreed.count() as u64;
-        let torn_tail: Option<TornTail> = out.torn_tail;
-        Report {
-            verdict,
-            findings: out.findings,
-            findings_omitted: out.omitted,
-            unverifiable,
-            limits,
-            origin: self.origin,
-            first_leaf: out.first_leaf,
-            size: self.tree.size(),
-            lines: out.lines,
-            first_time_ms: out.times.map(|(first, _)| first),
-            last_time_ms: out.times.map(|(_, last)| last),
-            segments: out.segments,
-            adopted: out.epochs.iter().map(|epoch| epoch.adopted).sum(),
-            epochs: out.epochs,
-            removed: out.removed.into_iter().map(|(_, removal)| removal).collect(),
-            torn: out.torn,
-            torn_tail,
-            unsigned_tail,
-            checkpoints: out.checkpoints,
-            off_host_agreed: agreed,
-            off_host_unread,
-            newest: out.newest,
-        }
     }
 }

@@ -124,7 +124,9 @@ impl fmt::Display for Finding {
         }
         f.write_str(&self.what)?;
         match self.leaves {
-            Some(Leaves { first, last }) if first < last => write!(f, " (leaves {first} to {last})"),
+            Some(Leaves { first, last }) if first < last => {
+                write!(f, " (leaves {first} to {last})")
+            }
             Some(Leaves { first, .. }) => write!(f, " (leaf {first})"),
             None => Ok(()),
         }

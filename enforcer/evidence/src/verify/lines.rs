@@ -5,9 +5,7 @@ use std::io::BufRead;
 use serde_json::Value;
 use sha2::Digest;
 
-use super::{
-    Code, Current, Leaves, Place, Previous, ReadError, SegmentSeen, TornTail, Verifier,
-};
+use super::{Code, Current, Leaves, Place, Previous, ReadError, SegmentSeen, TornTail, Verifier};
 use crate::{
     Hash,
     chain::{Attestation, Held, Link, hold, name_of},
@@ -26,7 +24,10 @@ impl Verifier {
         loop {
             line.clear();
             let read = reader.read_until(b'\n', &mut line);
-            let read = read.map_err(|source| ReadError::Read { segment: number, source })?;
+            let read = read.map_err(|source| ReadError::Read {
+                segment: number,
+                source,
+            })?;
             if read == 0 {
                 break;
             }
@@ -35,7 +36,11 @@ impl Verifier {
             self.current.bytes += read as u64;
             if line.pop() != Some(b'\n') {
                 let (offset, bytes) = (self.place.offset, read as u64);
-                self.out.torn_tail = Some(TornTail { segment: number, offset, bytes });
+                self.out.torn_tail = Some(TornTail {
+                    segment: number,
+                    offset,
+                    bytes,
+                });
                 break;
             }
             self.place.line += 1;
@@ -46,10 +51,17 @@ impl Verifier {
     }
 
     fn enter(&mut self, number: u64) -> Result<(), ReadError> {
-        let before = self.out.segments.last().map(|seen| (seen.segment, seen.lines));
+        let before = self
+            .out
+            .segments
+            .last()
+            .map(|seen| (seen.segment, seen.lines));
         if let Some((after, lines)) = before {
             if number <= after {
-                return Err(ReadError::Order { segment: number, after });
+                return Err(ReadError::Order {
+                    segment: number,
+                    after,
+                });
             }
             self.was_whole(after, lines);
             if number > after + 1 {
@@ -63,7 +75,11 @@ impl Verifier {
         } else if number > 1 {
             self.lose_track();
         }
-        self.place = Place { segment: number, line: 0, offset: 0 };
+        self.place = Place {
+            segment: number,
+            line: 0,
+            offset: 0,
+        };
         self.current = Current::default();
         Ok(())
     }
@@ -71,7 +87,10 @@ impl Verifier {
     /// A segment that another one follows was whole when that was begun.
     fn was_whole(&mut self, segment: u64, lines: u64) {
         if let Some(torn) = self.out.torn_tail.take() {
-            let what = format!("the segment ends in {} bytes that are no whole line", torn.bytes);
+            let what = format!(
+                "the segment ends in {} bytes that are no whole line",
+                torn.bytes
+            );
             let place = (Some(segment), Some(lines + 1));
             self.find_at(Code::SegmentCut, place, None, what);
         }
@@ -90,10 +109,20 @@ impl Verifier {
 
     fn leave(&mut self) {
         let Current { sha256, bytes } = std::mem::take(&mut self.current);
-        let Place { segment, line: lines, .. } = self.place;
+        let Place {
+            segment,
+            line: lines,
+            ..
+        } = self.place;
         let first_leaf = self.tree.size().saturating_sub(lines);
         let sha256 = Hash(sha256.finalize().into());
-        let seen = SegmentSeen { segment, first_leaf, lines, bytes, sha256 };
+        let seen = SegmentSeen {
+            segment,
+            first_leaf,
+            lines,
+            bytes,
+            sha256,
+        };
         self.out.segments.push(seen);
     }
 
@@ -103,6 +132,9 @@ impl Verifier {
             Ok(record) if record.is_object() => self.record(line, record),
             Ok(_) => self.unreadable("the line is no JSON object".to_owned()),
             Err(error) => self.unreadable(format!("the line is no JSON: {error}")),
+        }
+        if self.place.line > 1 {
+            self.before_opening = None;
         }
         self.tree.append(leaf_hash(line));
         self.pass_off_host();
@@ -135,7 +167,10 @@ impl Verifier {
         };
         if foreign {
             let (of, origin) = (&attestation.chain_uid, &self.origin);
-            let what = format!("the record is of the log {of:?}, not of {:?}", origin.as_deref().unwrap_or_default());
+            let what = format!(
+                "the record is of the log {of:?}, not of {:?}",
+                origin.as_deref().unwrap_or_default()
+            );
             self.find(Code::ForeignRecord, self.here(), what);
         }
         match held {
@@ -163,13 +198,20 @@ impl Verifier {
     /// Whether the record says that it is of another log. The first one says which log this is, unless
     /// that was given.
     fn is_foreign(&mut self, attestation: Option<&Attestation>) -> bool {
-        let Some(Attestation { chain_uid, .. }) = attestation else { return false };
+        let Some(Attestation { chain_uid, .. }) = attestation else {
+            return false;
+        };
         self.origin.get_or_insert_with(|| chain_uid.clone()) != chain_uid
     }
 
     /// What the record says of the log. Of one that is not what it was, or is another log's, only what
     /// is needed to read on is taken.
-    fn own(&mut self, payload: Result<Option<Payload>, PayloadError>, is_true: bool, foreign: bool) {
+    fn own(
+        &mut self,
+        payload: Result<Option<Payload>, PayloadError>,
+        is_true: bool,
+        foreign: bool,
+    ) {
         let first = self.place.line == 1;
         if first && !matches!(payload, Ok(Some(Payload::Segment(_)))) {
             self.unopened();
@@ -197,16 +239,21 @@ impl Verifier {
                 "the record follows {:?} (fingerprint {}), and before it stands {:?} (fingerprint {})",
                 stated.uid, stated.fingerprint, before.uid, before.fingerprint
             )),
-            (Previous::Link(before), None) => {
-                Some(format!("the record says that it is the log's first, and {:?} is before it", before.uid))
-            }
-            (Previous::None, Some(stated)) => {
-                Some(format!("the record follows {:?}, and nothing is before it", stated.uid))
-            }
+            (Previous::Link(before), None) => Some(format!(
+                "the record says that it is the log's first, and {:?} is before it",
+                before.uid
+            )),
+            (Previous::None, Some(stated)) => Some(format!(
+                "the record follows {:?}, and nothing is before it",
+                stated.uid
+            )),
         };
         if let Some(what) = wrong {
             let last = self.leaf();
-            let leaves = Leaves { first: last.saturating_sub(1), last };
+            let leaves = Leaves {
+                first: last.saturating_sub(1),
+                last,
+            };
             self.find(Code::Chain, self.is_located.then_some(leaves), what);
         }
     }

@@ -14,7 +14,10 @@ impl Verifier {
         let SignedCheckpoint { checkpoint, note } = self.read_note(what, text)?;
         let epoch = self.epoch.clone()?;
         if checkpoint.epoch != epoch.number {
-            let of = format!("{what} is of epoch {}, and stands in epoch {}", checkpoint.epoch, epoch.number);
+            let of = format!(
+                "{what} is of epoch {}, and stands in epoch {}",
+                checkpoint.epoch, epoch.number
+            );
             self.find(Code::WrongEpoch, self.here(), of);
             return None;
         }
@@ -31,7 +34,11 @@ impl Verifier {
         let read = match SignedCheckpoint::parse(text) {
             Ok(read) => read,
             Err(error) => {
-                self.find(Code::Note, self.here(), format!("{what} cannot be read: {error}"));
+                self.find(
+                    Code::Note,
+                    self.here(),
+                    format!("{what} cannot be read: {error}"),
+                );
                 return None;
             }
         };
@@ -96,14 +103,22 @@ impl Verifier {
             return false;
         }
         if size > end {
-            let leaves = Leaves { first: self.tree.base(), last: size - 1 };
-            let missing = format!("{what} covers {size} lines, and stands after {end}: lines were taken away");
+            let leaves = Leaves {
+                first: self.tree.base(),
+                last: size - 1,
+            };
+            let missing = format!(
+                "{what} covers {size} lines, and stands after {end}: lines were taken away"
+            );
             self.find(Code::LinesMissing, leaves, missing);
             self.tree_holds = false;
             return false;
         }
         if size < self.tree.base() {
-            let older = format!("{what} covers {size} lines, fewer than the note before it ({})", self.tree.base());
+            let older = format!(
+                "{what} covers {size} lines, fewer than the note before it ({})",
+                self.tree.base()
+            );
             self.find(Code::Order, self.here(), older);
             return false;
         }
@@ -113,7 +128,8 @@ impl Verifier {
                 true
             }
             Some(_) | None => {
-                let other = format!("the lines are not those that {what} of {size} lines was signed over");
+                let other =
+                    format!("the lines are not those that {what} of {size} lines was signed over");
                 self.find(Code::Root, self.since_base(size), other);
                 self.tree_holds = false;
                 false
@@ -123,9 +139,19 @@ impl Verifier {
 
     pub(super) fn hold_newest(&mut self, checkpoint: &Checkpoint, key: &VerifierKey, note: &str) {
         let size = checkpoint.size;
-        if self.out.newest.as_ref().is_none_or(|newest| newest.size <= size) {
+        if self
+            .out
+            .newest
+            .as_ref()
+            .is_none_or(|newest| newest.size <= size)
+        {
             let (epoch, vkey, note) = (checkpoint.epoch, key.to_string(), note.to_owned());
-            self.out.newest = Some(Newest { size, epoch, vkey, note });
+            self.out.newest = Some(Newest {
+                size,
+                epoch,
+                vkey,
+                note,
+            });
         }
     }
 }

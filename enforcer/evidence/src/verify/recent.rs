@@ -14,7 +14,11 @@ pub(super) struct Recent {
 impl Recent {
     /// A tree that nothing is known before.
     pub fn at(base: Tree) -> Self {
-        Self { tip: base.clone(), base, leaves: Vec::new() }
+        Self {
+            tip: base.clone(),
+            base,
+            leaves: Vec::new(),
+        }
     }
 
     pub fn append(&mut self, leaf: Hash) {

@@ -29,7 +29,9 @@ pub struct Trust {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
     /// A checkpoint is none.
-    #[error("off-host checkpoint {place}: {source}; expected the note as the daemon or a sink gave it")]
+    #[error(
+        "off-host checkpoint {place}: {source}; expected the note as the daemon or a sink gave it"
+    )]
     Checkpoint {
         /// Its place among those given, from 1.
         place: usize,
@@ -37,7 +39,9 @@ pub enum TrustError {
         source: OpenError,
     },
     /// Keys, checkpoints and origin are not of one log.
-    #[error("{what} is of the log {found:?}, and the rest of {expected:?}: give what belongs to one log")]
+    #[error(
+        "{what} is of the log {found:?}, and the rest of {expected:?}: give what belongs to one log"
+    )]
     Origin {
         /// What does not fit.
         what: String,
@@ -64,7 +68,11 @@ impl Trust {
         for (place, note) in (1..).zip(&self.checkpoints) {
             let signed = SignedCheckpoint::parse(note)
                 .map_err(|source| TrustError::Checkpoint { place, source })?;
-            read.push(OffHost { place, signed, agreed: false });
+            read.push(OffHost {
+                place,
+                signed,
+                agreed: false,
+            });
         }
         read.sort_by_key(|off_host| off_host.signed.checkpoint.size);
         Ok(read)
@@ -72,7 +80,10 @@ impl Trust {
 
     /// The origin that all of it has; `None` when nothing says.
     pub(super) fn origin(&self, off_host: &[OffHost]) -> Result<Option<String>, TrustError> {
-        let of_keys = self.keys.iter().map(|(epoch, key)| (format!("the key of epoch {epoch}"), key.name()));
+        let of_keys = self
+            .keys
+            .iter()
+            .map(|(epoch, key)| (format!("the key of epoch {epoch}"), key.name()));
         let of_notes = off_host.iter().map(|note| {
             let what = format!("off-host checkpoint {}", note.place);
             (what, note.signed.checkpoint.origin.as_str())
@@ -82,7 +93,11 @@ impl Trust {
             match expected {
                 Some(expected) if expected != found => {
                     let (found, expected) = (found.to_owned(), expected.to_owned());
-                    return Err(TrustError::Origin { what, found, expected });
+                    return Err(TrustError::Origin {
+                        what,
+                        found,
+                        expected,
+                    });
                 }
                 Some(_) => {}
                 None => expected = Some(found),

@@ -2,6 +2,8 @@
 //! `docs/evidence.md` asks for.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+mod story;
+
 use std::collections::BTreeMap;
 
 use enforcer_evidence::{
@@ -14,6 +16,9 @@ use enforcer_evidence::{
     verify::{Report, Trust},
 };
 use serde_json::{Map, Value, json};
+
+#[allow(unused_imports, reason = "each test binary uses a part")]
+pub use story::{Story, story};
 
 /// What lies on the disk, and what an admin and a sink kept elsewhere.
 #[derive(Clone, Debug, Default)]
@@ -36,15 +41,25 @@ impl Disk {
     }
 
     pub fn set_lines(&mut self, segment: u64, lines: &[Vec<u8>]) {
-        let bytes = lines.iter().flat_map(|line| line.iter().copied().chain([b'\n'])).collect();
+        let bytes = lines
+            .iter()
+            .flat_map(|line| line.iter().copied().chain([b'\n']))
+            .collect();
         self.segments.insert(segment, bytes);
     }
 
     /// Every line of the log: its segment, its number in that from 1, and its record.
     pub fn records(&self) -> Vec<(u64, u64, Value)> {
-        let of = |segment: u64| (1..).zip(self.lines(segment)).map(move |(line, bytes)| (segment, line, bytes));
+        let of = |segment: u64| {
+            (1..)
+                .zip(self.lines(segment))
+                .map(move |(line, bytes)| (segment, line, bytes))
+        };
         let all = self.segments.keys().flat_map(|segment| of(*segment));
-        all.map(|(segment, line, bytes)| (segment, line, serde_json::from_slice(&bytes).expect("JSON"))).collect()
+        all.map(|(segment, line, bytes)| {
+            (segment, line, serde_json::from_slice(&bytes).expect("JSON"))
+        })
+        .collect()
     }
 
     /// The leaf of a segment's first line.
@@ -59,7 +74,9 @@ impl Disk {
     pub fn verify(&self, trust: Trust) -> Report {
         let mut verifier = Verifier::new(trust).expect("what is trusted is of one log");
         for (number, bytes) in &self.segments {
-            verifier.segment(*number, bytes.as_slice()).expect("in order");
+            verifier
+                .segment(*number, bytes.as_slice())
+                .expect("in order");
         }
         verifier.finish(None)
     }
@@ -103,14 +120,24 @@ impl Writer {
         let mut last: Vec<u64> = disk.segments.keys().rev().copied().take(2).collect();
         last.reverse();
         for number in last {
-            resume.segment(number, disk.segments[&number].as_slice()).expect("a log");
+            resume
+                .segment(number, disk.segments[&number].as_slice())
+                .expect("a log");
         }
         let resumed = resume.finish();
         let keys = disk.key.iter().chain(&disk.key_next);
-        let keys = keys.map(|text| EpochKey::from_file(text).expect("a key")).collect();
+        let keys = keys
+            .map(|text| EpochKey::from_file(text).expect("a key"))
+            .collect();
         let head = disk.head.clone();
         let random = [seed; 32];
-        let start = Start { origin, resumed, keys, head, random: &random };
+        let start = Start {
+            origin,
+            resumed,
+            keys,
+            head,
+            random: &random,
+        };
         let (sealer, _found) = Sealer::start(start).expect("an origin");
         disk.segments.entry(sealer.segment()).or_default();
         let mut writer = Self {
@@ -124,8 +151,7 @@ impl Writer {
         };
         let mut records = vec![lifecycle(&mut writer, "daemon-start", 3)];
         if let Some(torn) = &torn {
-            let payload = payload::unmapped(torn);
-            records.insert(0, writer.own(payload::TORN, payload));
+            records.insert(0, writer.own(&Payload::Torn(torn.clone())));
         }
         writer.change_epoch(records);
         writer
@@ -137,7 +163,7 @@ impl Writer {
         self.publish();
         if let Some(opening) = self.sealer.epoch_opening().expect("published") {
             self.disk.epochs.push(opening.transition.clone());
-            let record = self.own(payload::EPOCH, payload::unmapped(&opening));
+            let record = self.own(&Payload::Epoch(opening));
             records.insert(0, record);
         }
         assert!(self.append(&records), "an epoch began");
@@ -147,15 +173,20 @@ impl Writer {
 
     /// A day passed.
     pub fn next_epoch(&mut self) {
-        self.seed += 100;
-        self.sealer.begin_epoch(&[self.seed; 32]).expect("an origin");
+        self.seed = self.seed.wrapping_add(100);
+        self.sealer
+            .begin_epoch(&[self.seed; 32])
+            .expect("an origin");
         self.change_epoch(Vec::new());
     }
 
     /// Writes a batch: durable, then told. Gives whether an epoch began.
     pub fn append(&mut self, records: &[Value]) -> bool {
         let number = self.sealer.segment();
-        let bytes: usize = records.iter().map(|record| record.to_string().len() + 400).sum();
+        let bytes: usize = records
+            .iter()
+            .map(|record| record.to_string().len() + 400)
+            .sum();
         let full = self.disk.segments[&number].len() + bytes > self.segment_bytes;
         if full && !self.sealer.needs_opening() {
             self.disk.segments.insert(number + 1, Vec::new());
@@ -166,7 +197,7 @@ impl Writer {
                 self.publish();
             }
             let opening = self.sealer.opening().expect("published");
-            self.own(payload::SEGMENT, payload::unmapped(&opening))
+            self.own(&Payload::Segment(opening))
         });
         let number = self.sealer.segment();
         let mut batch = self.sealer.begin();
@@ -189,7 +220,7 @@ impl Writer {
     pub fn checkpoint(&mut self) -> String {
         self.publish();
         let payload = self.sealer.checkpoint().expect("published");
-        let record = self.own(payload::CHECKPOINT, payload::unmapped(&payload));
+        let record = self.own(&Payload::Checkpoint(payload.clone()));
         self.append(&[record]);
         payload.checkpoint
     }
@@ -206,8 +237,10 @@ impl Writer {
         record["metadata"]["sequence"] = sequence.into();
         record["metadata"]["uid"] = format!("{BOOT}:{}:{sequence}", self.origin).into();
         record["process"] = json!({"pid": pid, "cmd_line": "/usr/bin/git fetch", "name": "git"});
-        record["actor"] = json!({"process": {"pid": pid, "name": "git"}, "user": {"uid": "1000", "name": "ci"}});
-        record["message"] = format!("exec of /usr/bin/git by {pid} was allowed: \"t\u{e9}st\"").into();
+        record["actor"] =
+            json!({"process": {"pid": pid, "name": "git"}, "user": {"uid": "1000", "name": "ci"}});
+        record["message"] =
+            format!("exec of /usr/bin/git by {pid} was allowed: \"t\u{e9}st\"").into();
         record
     }
 
@@ -223,19 +256,22 @@ impl Writer {
     pub fn remove_oldest(&mut self) {
         let mut numbers = self.disk.segments.keys().copied();
         let (first, next) = (numbers.next().expect("one"), numbers.next().expect("two"));
-        let opening = |number| match Payload::of(&serde_json::from_slice(&self.disk.lines(number)[0]).expect("JSON")) {
+        let opening = |number| match Payload::of(
+            &serde_json::from_slice(&self.disk.lines(number)[0]).expect("JSON"),
+        ) {
             Ok(Some(Payload::Segment(opening))) => opening,
             other => panic!("{other:?}"),
         };
         let removal = SegmentRemoval::new(&opening(first), &opening(next)).expect("neighbours");
-        let record = self.own(payload::REMOVED, payload::unmapped(&removal));
+        let record = self.own(&Payload::Removed(removal));
         self.append(&[record]);
         self.checkpoint();
         self.disk.segments.remove(&first);
     }
 
     /// A record of the log about itself.
-    pub fn own(&mut self, code: &str, unmapped: Map<String, Value>) -> Value {
+    pub fn own(&mut self, payload: &Payload) -> Value {
+        let (code, unmapped) = (payload.code(), payload.unmapped());
         if code == payload::TORN {
             let mut record = self.envelope(6008, 1, code, unmapped);
             record["count"] = 1.into();
@@ -252,7 +288,13 @@ impl Writer {
         record
     }
 
-    fn envelope(&mut self, class: u64, activity: u64, code: &str, unmapped: Map<String, Value>) -> Value {
+    fn envelope(
+        &mut self,
+        class: u64,
+        activity: u64,
+        code: &str,
+        unmapped: Map<String, Value>,
+    ) -> Value {
         self.time += 7;
         let category = class / 1000;
         let mut record = json!({
@@ -289,50 +331,8 @@ fn lifecycle(writer: &mut Writer, code: &str, activity: u64) -> Value {
 
 /// The verifier key that epoch 1 of this log had, for a log that began with `seed`.
 pub fn root_key(origin: &str, seed: u8) -> VerifierKey {
-    EpochKey::generate(origin, 1, &[seed; 32]).expect("an origin").verifier().clone()
-}
-
-/// A log with everything: several segments and epochs, a removed segment, a torn tail, adopted
-/// lines, and checkpoints that were kept off the host.
-pub struct Story {
-    pub disk: Disk,
-    pub root: VerifierKey,
-    pub off_host: Vec<String>,
-}
-
-pub fn story(origin: &str, seed: u8) -> Story {
-    let mut off_host = Vec::new();
-    let mut writer = Writer::start(origin, Disk::default(), 16_000, seed);
-    for _ in 0..4 {
-        writer.events(5);
-        off_host.push(writer.checkpoint());
-    }
-    // A crash: what was written last was not signed, and a line was torn.
-    writer.events(3);
-    let disk = writer.disk;
-    let (number, bytes) = disk.segments.iter().next_back().map(|(n, b)| (*n, b.len() as u64)).expect("one");
-    let torn = TornLine {
-        segment: format!("/var/log/enforcer/enforcer-20261124T090300Z-{number:08}.jsonl"),
-        set_aside: format!("/var/log/enforcer/enforcer-20261124T090300Z-{number:08}.jsonl.torn"),
-        offset: bytes,
-        bytes: 17,
-        sha256: enforcer_evidence::Hash::of(b"a torn last line."),
-    };
-    let mut writer = Writer::start_with(origin, disk, 16_000, seed + 1, Some(torn));
-    writer.events(4);
-    off_host.push(writer.checkpoint());
-    writer.remove_oldest();
-    writer.events(6);
-    writer.next_epoch();
-    for _ in 0..3 {
-        writer.events(4);
-        off_host.push(writer.checkpoint());
-    }
-    let disk = writer.stop();
-    let mut writer = Writer::start(origin, disk, 16_000, seed + 2);
-    writer.events(5);
-    off_host.push(writer.checkpoint());
-    writer.events(5);
-    let disk = writer.stop();
-    Story { disk, root: root_key(origin, seed), off_host }
+    EpochKey::generate(origin, 1, &[seed; 32])
+        .expect("an origin")
+        .verifier()
+        .clone()
 }

@@ -17,7 +17,10 @@ const SEEDS: [u8; 4] = [1, 2, 102, 3];
 
 /// The key of an epoch of the story; of nobody beyond those.
 pub fn key(epoch: u64) -> EpochKey {
-    let seed = usize::try_from(epoch).ok().and_then(|epoch| SEEDS.get(epoch - 1)).copied();
+    let seed = usize::try_from(epoch)
+        .ok()
+        .and_then(|epoch| SEEDS.get(epoch - 1))
+        .copied();
     EpochKey::generate(ORIGIN, epoch, &[seed.unwrap_or(250); 32]).expect("an origin")
 }
 
@@ -25,7 +28,10 @@ pub fn key(epoch: u64) -> EpochKey {
 pub fn signed(text: &str, keys: &[&EpochKey]) -> String {
     let keys: Vec<SignerKey> = keys
         .iter()
-        .map(|key| SignerKey::from_private_text(key.to_file().split_once('\n').expect("two lines").1).expect("a key"))
+        .map(|key| {
+            SignerKey::from_private_text(key.to_file().split_once('\n').expect("two lines").1)
+                .expect("a key")
+        })
         .collect();
     sign(text, &keys.iter().collect::<Vec<_>>()).expect("a text")
 }
@@ -42,15 +48,27 @@ pub enum Notes<'a> {
 /// The log's records, and `change` made to them, from the first that is another one on written anew:
 /// linked, and as far as he can, signed.
 pub fn forged(change: impl FnOnce(&mut Vec<(u64, Value)>), notes: Notes<'_>) -> Disk {
-    let original: Vec<(u64, Value)> = STORY.disk.records().into_iter().map(|(segment, _, record)| (segment, record)).collect();
+    let original: Vec<(u64, Value)> = STORY
+        .disk
+        .records()
+        .into_iter()
+        .map(|(segment, _, record)| (segment, record))
+        .collect();
     let mut records = original.clone();
     change(&mut records);
-    let kept = original.iter().zip(&records).take_while(|(a, b)| a == b).count();
+    let kept = original
+        .iter()
+        .zip(&records)
+        .take_while(|(a, b)| a == b)
+        .count();
     write(&records, kept, notes)
 }
 
 fn write(records: &[(u64, Value)], kept: usize, notes: Notes<'_>) -> Disk {
-    let mut disk = Disk { segments: Default::default(), ..STORY.disk.clone() };
+    let mut disk = Disk {
+        segments: Default::default(),
+        ..STORY.disk.clone()
+    };
     let mut tree = start();
     let mut last: Option<Link> = None;
     let mut epoch = 0;
@@ -64,19 +82,31 @@ fn write(records: &[(u64, Value)], kept: usize, notes: Notes<'_>) -> Disk {
         if index < kept {
             enforcer_evidence::canonical::append_line(&mut line, &record).expect("canonical");
         } else {
-            record.as_object_mut().expect("an object").remove("attestation_list");
+            record
+                .as_object_mut()
+                .expect("an object")
+                .remove("attestation_list");
             if let Notes::Signed(key) = notes {
                 resign(&mut record, &disk, *segment, &tree, &key);
             }
             let previous = last.take().or(attestation.previous);
-            last = Some(append_record(&mut line, &record, ORIGIN, previous.as_ref()).expect("a record"));
+            last = Some(
+                append_record(&mut line, &record, ORIGIN, previous.as_ref()).expect("a record"),
+            );
         }
         epoch = record["unmapped"]["epoch"].as_u64().unwrap_or(epoch);
         tree.append(leaf_hash(line.strip_suffix(b"\n").expect("a line")));
-        disk.segments.entry(*segment).or_default().extend_from_slice(&line);
+        disk.segments
+            .entry(*segment)
+            .or_default()
+            .extend_from_slice(&line);
     }
     if let Notes::Signed(key) = notes {
-        disk.head = Some(key(epoch).checkpoint(&tree, 0).replace("epoch 99", &format!("epoch {epoch}")));
+        disk.head = Some(
+            key(epoch)
+                .checkpoint(&tree, 0)
+                .replace("epoch 99", &format!("epoch {epoch}")),
+        );
     }
     disk
 }
@@ -84,8 +114,15 @@ fn write(records: &[(u64, Value)], kept: usize, notes: Notes<'_>) -> Disk {
 fn start() -> Tree {
     let (_, _, first) = STORY.disk.records().swap_remove(0);
     let roots = first["unmapped"]["tree_roots"].as_array().expect("roots");
-    let roots: Vec<Hash> = roots.iter().map(|root| root.as_str().expect("text").parse().expect("a hash")).collect();
-    Tree::from_parts(first["unmapped"]["tree_size"].as_u64().expect("a size"), roots).expect("a tree")
+    let roots: Vec<Hash> = roots
+        .iter()
+        .map(|root| root.as_str().expect("text").parse().expect("a hash"))
+        .collect();
+    Tree::from_parts(
+        first["unmapped"]["tree_size"].as_u64().expect("a size"),
+        roots,
+    )
+    .expect("a tree")
 }
 
 fn attestation_link(record: &Value, attestation: &Attestation) -> Option<Link> {
@@ -97,11 +134,21 @@ fn attestation_link(record: &Value, attestation: &Attestation) -> Option<Link> {
 }
 
 /// Makes what a record says of the log true of the forged one.
-fn resign(record: &mut Value, disk: &Disk, segment: u64, tree: &Tree, key: &dyn Fn(u64) -> EpochKey) {
+fn resign(
+    record: &mut Value,
+    disk: &Disk,
+    segment: u64,
+    tree: &Tree,
+    key: &dyn Fn(u64) -> EpochKey,
+) {
     let payload = &mut record["unmapped"];
     let of = |note: &Value| {
         let read = SignedCheckpoint::parse(note.as_str()?).ok()?.checkpoint;
-        Some(Checkpoint { size: tree.size(), root: tree.root(), ..read })
+        Some(Checkpoint {
+            size: tree.size(),
+            root: tree.root(),
+            ..read
+        })
     };
     if let Some(checkpoint) = of(&payload["checkpoint"]) {
         payload["checkpoint"] = signed(&checkpoint.to_string(), &[&key(checkpoint.epoch)]).into();
@@ -117,7 +164,10 @@ fn resign(record: &mut Value, disk: &Disk, segment: u64, tree: &Tree, key: &dyn 
     if let Some(transition) = of(&payload["transition"]) {
         let keys = [&key(transition.epoch), &key(transition.epoch + 1)];
         payload["transition"] = signed(&transition.to_string(), &keys).into();
-        let head = Checkpoint { next: None, ..transition };
+        let head = Checkpoint {
+            next: None,
+            ..transition
+        };
         payload["former_head"] = signed(&head.to_string(), &keys[..1]).into();
         payload["adopted"] = 0.into();
     }

@@ -36,7 +36,13 @@ fn a_flipped_bit_is_found() {
     let lines = lines();
     for _ in 0..1500 {
         let at = lines[dice.roll(lines.len())];
-        let before: usize = STORY.disk.lines(at.segment).iter().take(index(at)).map(|line| line.len() + 1).sum();
+        let before: usize = STORY
+            .disk
+            .lines(at.segment)
+            .iter()
+            .take(index(at))
+            .map(|line| line.len() + 1)
+            .sum();
         let length = STORY.disk.lines(at.segment)[index(at)].len() + 1;
         let (offset, bit) = (dice.roll(length), dice.roll(8));
         let mut disk = STORY.disk.clone();
@@ -50,8 +56,15 @@ fn a_flipped_bit_is_found() {
 #[test]
 fn a_changed_field_is_found_also_when_all_that_follows_is_linked_anew() {
     for (index, at) in lines().into_iter().enumerate() {
-        for (place, value) in [("/message", "harmless"), ("/time", "0"), ("/metadata/uid", "another")] {
-            let disk = forged(|records| set(&mut records[index].1, place, value), Notes::Left);
+        for (place, value) in [
+            ("/message", "harmless"),
+            ("/time", "0"),
+            ("/metadata/uid", "another"),
+        ] {
+            let disk = forged(
+                |records| set(&mut records[index].1, place, value),
+                Notes::Left,
+            );
             assert_found(&disk.verify(with_head(&disk)), at, place);
         }
     }
@@ -69,7 +82,10 @@ fn set(record: &mut Value, place: &str, value: &str) {
 #[test]
 fn a_line_whose_own_fingerprint_alone_was_made_anew_is_found() {
     for (index, at) in lines().into_iter().enumerate() {
-        let disk = forged(|records| set(&mut records[index].1, "/message", "harmless"), Notes::Left);
+        let disk = forged(
+            |records| set(&mut records[index].1, "/message", "harmless"),
+            Notes::Left,
+        );
         let line = disk.lines(at.segment).swap_remove(self::index(at));
         let disk = edited(at.segment, |lines| lines[self::index(at)] = line);
         assert_found(&disk.verify(with_head(&disk)), at, "one line linked anew");
@@ -121,7 +137,11 @@ fn swapped_lines_are_found() {
         }
         let disk = edited(at.segment, |lines| lines.swap(index(at), other));
         let first = index(at).min(other);
-        let lower = At { line: first as u64 + 1, leaf: at.leaf + first as u64 - (at.line - 1), ..at };
+        let lower = At {
+            line: first as u64 + 1,
+            leaf: at.leaf + first as u64 - (at.line - 1),
+            ..at
+        };
         assert_found(&disk.verify(with_head(&disk)), lower, "swapped");
     }
 }
@@ -135,11 +155,16 @@ fn an_inserted_line_is_found() {
         for place in [false, true] {
             let disk = if place {
                 let segment = records[index].0;
-                forged(|records| records.insert(index, (segment, other.clone())), Notes::Left)
+                forged(
+                    |records| records.insert(index, (segment, other.clone())),
+                    Notes::Left,
+                )
             } else {
                 let mut line = Vec::new();
                 enforcer_evidence::canonical::append_line(&mut line, &other).expect("canonical");
-                edited(at.segment, |lines| lines.insert(self::index(at), line.trim_ascii_end().to_vec()))
+                edited(at.segment, |lines| {
+                    lines.insert(self::index(at), line.trim_ascii_end().to_vec())
+                })
             };
             assert_found(&disk.verify(with_head(&disk)), at, "inserted");
         }
@@ -149,7 +174,12 @@ fn an_inserted_line_is_found() {
 #[test]
 fn records_of_another_host_are_found() {
     let mut dice = Dice(4);
-    let foreign: Vec<Vec<u8>> = OTHER.disk.segments.keys().flat_map(|segment| OTHER.disk.lines(*segment)).collect();
+    let foreign: Vec<Vec<u8>> = OTHER
+        .disk
+        .segments
+        .keys()
+        .flat_map(|segment| OTHER.disk.lines(*segment))
+        .collect();
     for at in lines() {
         for replaced in [true, false] {
             let line = foreign[dice.roll(foreign.len())].clone();
@@ -159,7 +189,11 @@ fn records_of_another_host_are_found() {
             });
             let report = disk.verify(with_head(&disk));
             assert_found(&report, at, "spliced in");
-            assert!(codes(&report).contains(&Code::ForeignRecord), "{at:?}: {:?}", codes(&report));
+            assert!(
+                codes(&report).contains(&Code::ForeignRecord),
+                "{at:?}: {:?}",
+                codes(&report)
+            );
         }
     }
 }
@@ -169,8 +203,15 @@ fn cut(at: At, bytes: usize) -> Disk {
     let mut disk = STORY.disk.clone();
     disk.segments.retain(|number, _| *number <= at.segment);
     let lines = disk.lines(at.segment);
-    let whole: usize = lines.iter().take(index(at) + 1).map(|line| line.len() + 1).sum();
-    disk.segments.get_mut(&at.segment).expect("there").truncate(whole - bytes);
+    let whole: usize = lines
+        .iter()
+        .take(index(at) + 1)
+        .map(|line| line.len() + 1)
+        .sum();
+    disk.segments
+        .get_mut(&at.segment)
+        .expect("there")
+        .truncate(whole - bytes);
     disk
 }
 
@@ -184,7 +225,11 @@ fn an_end_that_was_cut_off_is_found_by_the_head() {
             let report = disk.verify(with_head(&disk));
             let gone = if bytes == 0 { *next } else { *at };
             assert_eq!(report.verdict, Verdict::Tampered, "{at:?}");
-            let end = report.findings.iter().find(|finding| finding.code == Code::LinesMissing).expect("missing");
+            let end = report
+                .findings
+                .iter()
+                .find(|finding| finding.code == Code::LinesMissing)
+                .expect("missing");
             // Without one whole line it is not known how many there were.
             let known = (gone.leaf > lines[0].leaf).then_some(gone.leaf);
             assert_eq!(end.leaves.map(|leaves| leaves.first), known, "{at:?}");
@@ -195,22 +240,67 @@ fn an_end_that_was_cut_off_is_found_by_the_head() {
 
 #[test]
 fn an_end_that_was_cut_off_together_with_the_head_is_found_by_what_is_kept_elsewhere() {
-    let size = |note: &String| SignedCheckpoint::parse(note).expect("a note").checkpoint.size;
+    let size = |note: &String| {
+        SignedCheckpoint::parse(note)
+            .expect("a note")
+            .checkpoint
+            .size
+    };
     let kept = STORY.off_host.iter().map(size).max().expect("one");
     for at in lines().into_iter().filter(|at| at.leaf >= REMOVAL.leaf) {
         let disk = cut(at, 0);
         // Who is root puts back the head that was in force then: the newest note in what is left.
-        let newest = disk.verify(Trust { head: None, ..with_head(&disk) }).newest.expect("a note");
-        let disk = Disk { head: Some(newest.note), ..disk };
+        let newest = disk
+            .verify(Trust {
+                head: None,
+                ..with_head(&disk)
+            })
+            .newest
+            .expect("a note");
+        let disk = Disk {
+            head: Some(newest.note),
+            ..disk
+        };
         let on_host = disk.verify(with_head(&disk));
-        assert_eq!(on_host.verdict, Verdict::Ok, "{at:?}: {:#?}", on_host.findings);
-        assert!(on_host.limits.iter().any(|limit| limit.contains("cut off the end")), "{:?}", on_host.limits);
-        assert_eq!(on_host.unsigned_tail, at.leaf + 1 - newest.size, "what was not signed is told");
-        let without = disk.verify(Trust { head: None, ..with_head(&disk) });
-        assert!(without.limits.iter().any(|limit| limit.contains("no head")), "{:?}", without.limits);
+        assert_eq!(
+            on_host.verdict,
+            Verdict::Ok,
+            "{at:?}: {:#?}",
+            on_host.findings
+        );
+        assert!(
+            on_host
+                .limits
+                .iter()
+                .any(|limit| limit.contains("cut off the end")),
+            "{:?}",
+            on_host.limits
+        );
+        assert_eq!(
+            on_host.unsigned_tail,
+            at.leaf + 1 - newest.size,
+            "what was not signed is told"
+        );
+        let without = disk.verify(Trust {
+            head: None,
+            ..with_head(&disk)
+        });
+        assert!(
+            without.limits.iter().any(|limit| limit.contains("no head")),
+            "{:?}",
+            without.limits
+        );
         let off_host = disk.verify(with_all(&disk));
-        let expected = if at.leaf + 1 < kept { Verdict::Tampered } else { Verdict::Ok };
-        assert_eq!(off_host.verdict, expected, "{at:?}: {:#?}", off_host.findings);
+        let expected = if at.leaf + 1 < kept {
+            Verdict::Tampered
+        } else {
+            Verdict::Ok
+        };
+        assert_eq!(
+            off_host.verdict, expected,
+            "{at:?}: {:#?}",
+            off_host.findings
+        );
     }
 }
 
@@ -223,7 +313,11 @@ fn a_line_that_is_spelled_otherwise_is_found() {
         });
         let report = disk.verify(with_head(&disk));
         assert_found(&report, at, "spelled otherwise");
-        assert!(codes(&report).contains(&Code::Respelled), "{:?}", codes(&report));
+        assert!(
+            codes(&report).contains(&Code::Respelled),
+            "{:?}",
+            codes(&report)
+        );
     }
 }
 
@@ -233,7 +327,10 @@ fn a_segment_that_ends_in_no_whole_line_is_found() {
     let last = *STORY.disk.segments.keys().next_back().expect("one");
     for at in ends.filter(|at| at.segment != last) {
         let mut disk = STORY.disk.clone();
-        disk.segments.get_mut(&at.segment).expect("there").extend_from_slice(b"{\"torn\":");
+        disk.segments
+            .get_mut(&at.segment)
+            .expect("there")
+            .extend_from_slice(b"{\"torn\":");
         assert_found(&disk.verify(with_head(&disk)), at, "torn in the middle");
     }
 }

@@ -22,7 +22,9 @@ static OTHER: LazyLock<Story> = LazyLock::new(|| story("enforcer/fedcba987654321
 /// Where the story tells of a removed segment.
 static REMOVAL: LazyLock<At> = LazyLock::new(|| {
     let records = STORY.disk.records();
-    let is_removal = |(_, _, record): &(_, _, serde_json::Value)| record["metadata"]["event_code"] == "log-segment-removed";
+    let is_removal = |(_, _, record): &(_, _, serde_json::Value)| {
+        record["metadata"]["event_code"] == "log-segment-removed"
+    };
     lines()[records.iter().position(is_removal).expect("a removal")]
 });
 
@@ -32,7 +34,10 @@ struct Dice(u64);
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
         // Knuth's MMIX generator, of which the high bits are the good ones.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits") % sides
     }
 }
@@ -47,9 +52,18 @@ struct At {
 
 /// Every line of the story.
 fn lines() -> Vec<At> {
-    let first = STORY.disk.first_leaf(*STORY.disk.segments.keys().next().expect("one"));
+    let first = STORY
+        .disk
+        .first_leaf(*STORY.disk.segments.keys().next().expect("one"));
     let records = STORY.disk.records();
-    (first..).zip(records).map(|(leaf, (segment, line, _))| At { segment, line, leaf }).collect()
+    (first..)
+        .zip(records)
+        .map(|(leaf, (segment, line, _))| At {
+            segment,
+            line,
+            leaf,
+        })
+        .collect()
 }
 
 /// What an admin has on the host: the key of epoch 1, the head, the notes between epochs.
@@ -59,7 +73,10 @@ fn with_head(disk: &Disk) -> Trust {
 
 /// The same and what a sink keeps off the host.
 fn with_all(disk: &Disk) -> Trust {
-    Trust { checkpoints: STORY.off_host.clone(), ..with_head(disk) }
+    Trust {
+        checkpoints: STORY.off_host.clone(),
+        ..with_head(disk)
+    }
 }
 
 fn codes(report: &Report) -> Vec<Code> {
@@ -69,8 +86,12 @@ fn codes(report: &Report) -> Vec<Code> {
 /// The finding is of lines of which one was changed, or of that line.
 fn touches(finding: &Finding, at: At) -> bool {
     let line = finding.segment == Some(at.segment) && finding.line == Some(at.line);
-    let segment = finding.segment == Some(at.segment) && finding.line.is_none() && finding.leaves.is_none();
-    line || segment || finding.leaves.is_some_and(|leaves| leaves.first <= at.leaf + 1 && at.leaf <= leaves.last)
+    let segment =
+        finding.segment == Some(at.segment) && finding.line.is_none() && finding.leaves.is_none();
+    line || segment
+        || finding
+            .leaves
+            .is_some_and(|leaves| leaves.first <= at.leaf + 1 && at.leaf <= leaves.last)
 }
 
 /// Nothing before the changed line is blamed.
@@ -79,16 +100,32 @@ fn is_not_before(finding: &Finding, at: At) -> bool {
     if finding.code == Code::RemovalMissing && at.segment == REMOVAL.segment {
         return true;
     }
-    let by_leaf = finding.leaves.is_none_or(|leaves| leaves.last + 1 >= at.leaf);
+    if finding
+        .leaves
+        .is_some_and(|leaves| leaves.first <= at.leaf && at.leaf <= leaves.last)
+    {
+        return true;
+    }
+    let by_leaf = finding
+        .leaves
+        .is_none_or(|leaves| leaves.last + 1 >= at.leaf);
     let by_line = finding.segment.is_none_or(|segment| segment >= at.segment);
     by_leaf && by_line
 }
 
 #[track_caller]
 fn assert_found(report: &Report, at: At, how: &str) {
-    assert_eq!(report.verdict, Verdict::Tampered, "{how} at {at:?} was not found");
+    assert_eq!(
+        report.verdict,
+        Verdict::Tampered,
+        "{how} at {at:?} was not found"
+    );
     let found = report.findings.iter().any(|finding| touches(finding, at));
-    assert!(found, "{how} at {at:?} was found elsewhere: {:#?}", report.findings);
+    assert!(
+        found,
+        "{how} at {at:?} was found elsewhere: {:#?}",
+        report.findings
+    );
     for finding in &report.findings {
         assert!(is_not_before(finding, at), "{how} at {at:?}: {finding:#?}");
     }
@@ -96,9 +133,16 @@ fn assert_found(report: &Report, at: At, how: &str) {
 
 #[test]
 fn the_log_that_is_tampered_with_is_ok_before() {
-    for trust in [with_head(&STORY.disk), with_all(&STORY.disk), Trust::default()] {
+    for trust in [
+        with_head(&STORY.disk),
+        with_all(&STORY.disk),
+        Trust::default(),
+    ] {
         let report = STORY.disk.verify(trust);
         assert_eq!(report.verdict, Verdict::Ok, "{:#?}", report.findings);
     }
-    assert_eq!(OTHER.disk.verify(OTHER.disk.trust(&OTHER.root)).verdict, Verdict::Ok);
+    assert_eq!(
+        OTHER.disk.verify(OTHER.disk.trust(&OTHER.root)).verdict,
+        Verdict::Ok
+    );
 }

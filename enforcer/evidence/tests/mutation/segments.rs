@@ -5,8 +5,10 @@ use enforcer_evidence::{
     verify::{Code, Trust, Verdict},
 };
 
+use serde_json::Value;
+
 use crate::{
-    At, REMOVAL, STORY, assert_found, codes,
+    At, Dice, REMOVAL, STORY, assert_found, codes,
     common::Disk,
     forge::{Notes, forged},
     lines, with_all, with_head,
@@ -18,7 +20,11 @@ fn numbers() -> Vec<u64> {
 
 /// The first line of a segment.
 fn first(segment: u64) -> At {
-    At { segment, line: 1, leaf: STORY.disk.first_leaf(segment) }
+    At {
+        segment,
+        line: 1,
+        leaf: STORY.disk.first_leaf(segment),
+    }
 }
 
 #[test]
@@ -34,26 +40,52 @@ fn a_missing_segment_is_found() {
             _ if place + 1 == numbers.len() => (number - 1, Code::LinesMissing),
             _ => (*number, Code::Hole),
         };
-        let finding = report.findings.iter().find(|finding| finding.code == code).expect("found");
+        let finding = report
+            .findings
+            .iter()
+            .find(|finding| finding.code == code)
+            .expect("found");
         assert_eq!(finding.segment, Some(expected), "{:#?}", report.findings);
         let others = report.findings.iter().filter(|other| other.code != code);
-        let with_it = others.filter(|other| other.code != Code::RemovalMissing || *number != REMOVAL.segment);
+        let with_it =
+            others.filter(|other| other.code != Code::RemovalMissing || *number != REMOVAL.segment);
         assert_eq!(with_it.count(), 0, "{:#?}", report.findings);
     }
 }
 
 #[test]
 fn the_newest_segment_removed_with_its_head_is_found_by_what_is_kept_elsewhere() {
-    let size = |note: &String| SignedCheckpoint::parse(note).expect("a note").checkpoint.size;
+    let size = |note: &String| {
+        SignedCheckpoint::parse(note)
+            .expect("a note")
+            .checkpoint
+            .size
+    };
     let kept = STORY.off_host.iter().map(size).max().expect("one");
     let mut disk = STORY.disk.clone();
-    while disk.segments.pop_last().is_some_and(|(_, _)| disk.verify(Trust::default()).size >= kept) {}
-    let newest = disk.verify(Trust { head: None, ..with_head(&disk) }).newest.expect("a note");
+    while disk
+        .segments
+        .pop_last()
+        .is_some_and(|(_, _)| disk.verify(Trust::default()).size >= kept)
+    {}
+    let newest = disk
+        .verify(Trust {
+            head: None,
+            ..with_head(&disk)
+        })
+        .newest
+        .expect("a note");
     disk.head = Some(newest.note);
     assert_eq!(disk.verify(with_head(&disk)).verdict, Verdict::Ok);
     let report = disk.verify(with_all(&disk));
     assert_eq!(report.verdict, Verdict::Tampered);
-    assert!(codes(&report).iter().all(|code| *code == Code::LinesMissing), "{:?}", codes(&report));
+    assert!(
+        codes(&report)
+            .iter()
+            .all(|code| *code == Code::LinesMissing),
+        "{:?}",
+        codes(&report)
+    );
 }
 
 #[test]
@@ -92,7 +124,9 @@ fn a_segment_that_was_emptied_is_found() {
 fn a_segment_of_another_host_is_found() {
     for number in numbers() {
         let mut disk = STORY.disk.clone();
-        let Some(other) = crate::OTHER.disk.segments.get(&number) else { continue };
+        let Some(other) = crate::OTHER.disk.segments.get(&number) else {
+            continue;
+        };
         disk.segments.insert(number, other.clone());
         let report = disk.verify(with_head(&disk));
         assert_found(&report, first(number), "another host's");
@@ -103,7 +137,9 @@ fn a_segment_of_another_host_is_found() {
 #[test]
 fn a_removal_that_is_not_on_record_is_found() {
     let records = STORY.disk.records();
-    let removal = records.iter().position(|(_, _, record)| record["metadata"]["event_code"] == "log-segment-removed");
+    let removal = records
+        .iter()
+        .position(|(_, _, record)| record["metadata"]["event_code"] == "log-segment-removed");
     let removal = removal.expect("a removal");
     let dropped = forged(
         |records| {
@@ -111,13 +147,22 @@ fn a_removal_that_is_not_on_record_is_found() {
         },
         Notes::Left,
     );
-    let other = forged(|records| records[removal].1["unmapped"]["last_leaf"] = 7.into(), Notes::Left);
-    for (disk, code) in [(dropped, Code::RemovalMissing), (other, Code::RemovalMismatch)] {
+    let other = forged(
+        |records| records[removal].1["unmapped"]["last_leaf"] = 7.into(),
+        Notes::Left,
+    );
+    for (disk, code) in [
+        (dropped, Code::RemovalMissing),
+        (other, Code::RemovalMismatch),
+    ] {
         let report = disk.verify(with_head(&disk));
         assert!(codes(&report).contains(&code), "{:#?}", report.findings);
         // It is in signed lines too.
         let at = lines()[removal];
-        let root = report.findings.iter().any(|finding| crate::touches(finding, at));
+        let root = report
+            .findings
+            .iter()
+            .any(|finding| crate::touches(finding, at));
         assert!(root, "{:#?}", report.findings);
     }
 }
@@ -125,12 +170,17 @@ fn a_removal_that_is_not_on_record_is_found() {
 #[test]
 fn more_segments_than_were_removed_on_record_are_missed() {
     let numbers = numbers();
-    for count in 1..numbers.len() - 1 {
+    for first in &numbers[1..numbers.len() - 1] {
         let mut disk = STORY.disk.clone();
-        disk.segments.retain(|number, _| *number >= numbers[count]);
+        disk.segments.retain(|number, _| number >= first);
         let report = disk.verify(with_head(&disk));
-        assert_eq!(codes(&report), [Code::RemovalMissing], "{:#?}", report.findings);
-        assert_eq!(report.findings[0].segment, Some(numbers[count] - 1));
+        assert_eq!(
+            codes(&report),
+            [Code::RemovalMissing],
+            "{:#?}",
+            report.findings
+        );
+        assert_eq!(report.findings[0].segment, Some(first - 1));
     }
 }
 
@@ -148,7 +198,78 @@ fn a_removed_segment_whose_file_stayed_is_no_fault() {
     assert_eq!(disk.verify(trust.clone()).verdict, Verdict::Ok);
     disk.segments.insert(1, removed.clone());
     assert_eq!(disk.verify(trust.clone()).verdict, Verdict::Ok);
-    let cut = removed.iter().rposition(|byte| *byte == b'{').expect("a brace");
+    let cut = removed
+        .iter()
+        .rposition(|byte| *byte == b'{')
+        .expect("a brace");
     disk.segments.insert(1, removed[..cut].to_vec());
     assert_eq!(disk.verify(trust).verdict, Verdict::Tampered);
+}
+
+#[test]
+fn whatever_is_changed_in_what_the_log_says_of_itself_is_found() {
+    let mut dice = Dice(6);
+    for (index, at) in lines().into_iter().enumerate() {
+        let record = &STORY.disk.records()[index].2;
+        let code = record["metadata"]["event_code"].as_str().expect("a code");
+        if !code.starts_with("log-") {
+            continue;
+        }
+        for (name, value) in record["unmapped"].as_object().expect("a payload") {
+            let other = other_than(value, &mut dice);
+            let disk = forged(
+                |records| records[index].1["unmapped"][name] = other.clone(),
+                Notes::Left,
+            );
+            assert_found(
+                &disk.verify(with_head(&disk)),
+                at,
+                &format!("{code}: {name} became {other}"),
+            );
+            let disk = forged(
+                |records| {
+                    records[index].1["unmapped"]
+                        .as_object_mut()
+                        .expect("an object")
+                        .remove(name);
+                },
+                Notes::Left,
+            );
+            assert_found(
+                &disk.verify(with_head(&disk)),
+                at,
+                &format!("{code}: {name} was taken away"),
+            );
+        }
+    }
+}
+
+fn other_than(value: &Value, dice: &mut Dice) -> Value {
+    match value {
+        Value::Number(number) => (number.as_u64().expect("a number") + 1).into(),
+        Value::String(text) => {
+            let mut letters: Vec<char> = text.chars().collect();
+            let at = dice.roll(letters.len());
+            letters[at] = if letters[at] == '1' { '2' } else { '1' };
+            letters.into_iter().collect::<String>().into()
+        }
+        Value::Array(items) => items[..items.len() - 1].into(),
+        Value::Null | Value::Bool(_) | Value::Object(_) => serde_json::json!([value]),
+    }
+}
+
+#[test]
+fn a_torn_line_is_told_of_only_where_the_log_was_gone_on_with() {
+    let records = STORY.disk.records();
+    let torn = records
+        .iter()
+        .position(|(_, _, record)| record["metadata"]["event_code"] == "log-torn")
+        .expect("one");
+    let disk = forged(
+        |records| records[torn].1["unmapped"]["offset"] = 5.into(),
+        Notes::Left,
+    );
+    let report = disk.verify(with_head(&disk));
+    assert_found(&report, lines()[torn], "another offset");
+    assert!(codes(&report).contains(&Code::Torn), "{:?}", codes(&report));
 }
