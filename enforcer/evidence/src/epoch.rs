@@ -192,45 +192,59 @@ pub enum SuccessionError {
     },
 }
 
-/// Follows a row of transitions, oldest first, from the keys that are trusted; gives the keys of all
-/// epochs that they lead to, the trusted ones included. Notes of epochs whose key is not known are
-/// passed over.
+/// Where a row of transitions leads.
+#[derive(Clone, Debug, Default)]
+pub struct Succession {
+    /// Keys of epochs: the trusted ones, and those that these lead to.
+    pub keys: BTreeMap<u64, VerifierKey>,
+    /// The notes that were found to be signed by the key of the epoch that they end. Each is a
+    /// checkpoint too, and by a key that is destroyed since: nobody can sign another in its place.
+    pub notes: Vec<SignedCheckpoint>,
+}
+
+/// Follows a row of transitions, oldest first, from the keys that are trusted. Notes of epochs whose
+/// key is not known are passed over. Of two that end one epoch the later counts: the other is of a
+/// start that a crash ended.
 ///
 /// # Errors
 /// When a note that ends an epoch of known key was not signed by it, or is none.
 pub fn follow<'a>(
     trusted: &BTreeMap<u64, VerifierKey>,
     transitions: impl IntoIterator<Item = &'a str>,
-) -> Result<BTreeMap<u64, VerifierKey>, SuccessionError> {
+) -> Result<Succession, SuccessionError> {
     let mut keys = trusted.clone();
+    let mut notes = Vec::new();
     for (place, text) in (1..).zip(transitions) {
         let malformed = |why: String| SuccessionError::Malformed { place, why };
-        let SignedCheckpoint { checkpoint, note } =
-            SignedCheckpoint::parse(text).map_err(|error| malformed(error.to_string()))?;
+        let signed = SignedCheckpoint::parse(text).map_err(|error| malformed(error.to_string()))?;
+        let SignedCheckpoint { checkpoint, note } = &signed;
         let epoch = checkpoint.epoch;
-        let next = checkpoint
-            .next
-            .ok_or_else(|| malformed("it names no next key".to_owned()))?;
+        let next = checkpoint.next.clone();
+        let next = next.ok_or_else(|| malformed("it names no next key".to_owned()))?;
         let Some(key) = keys.get(&epoch) else {
             continue;
         };
-        if trusted.contains_key(&(epoch + 1)) {
-            continue; // the admin's word goes before the note's
-        }
         let unsigned = |whose| SuccessionError::Signature {
             place,
             epoch,
             whose,
         };
-        if checkpoint.origin != key.name() || note.signed_by(key) != Signed::Valid {
-            return Err(unsigned("the key of that epoch"));
+        let by_former = checkpoint.origin == key.name() && note.signed_by(key) == Signed::Valid;
+        match trusted.get(&(epoch + 1)) {
+            // The admin's word goes before the note's: a key was lost, and he vouched for the next.
+            Some(_) if !by_former => continue,
+            Some(_) => {}
+            None if !by_former => return Err(unsigned("the key of that epoch")),
+            None if note.signed_by(&next) != Signed::Valid => {
+                return Err(unsigned("the key that it names"));
+            }
+            None => {
+                keys.insert(epoch + 1, next);
+            }
         }
-        if note.signed_by(&next) != Signed::Valid {
-            return Err(unsigned("the key that it names"));
-        }
-        keys.insert(epoch + 1, next);
+        notes.push(signed);
     }
-    Ok(keys)
+    Ok(Succession { keys, notes })
 }
 
 #[cfg(test)]
@@ -278,7 +292,8 @@ mod tests {
     #[test]
     fn a_row_of_transitions_leads_from_the_first_key_to_the_last() {
         let row = [handed_over(1), handed_over(2), handed_over(3)];
-        let keys = follow(&root(), row.iter().map(String::as_str)).expect("a row");
+        let row = follow(&root(), row.iter().map(String::as_str)).expect("a row");
+        let keys = row.keys;
         assert_eq!(keys.len(), 4);
         assert_eq!(keys.get(&4), Some(key(4).verifier()));
     }
@@ -297,7 +312,8 @@ mod tests {
     #[test]
     fn a_row_with_a_hole_leads_to_the_hole() {
         let row = [handed_over(1), handed_over(3)];
-        let keys = follow(&root(), row.iter().map(String::as_str)).expect("a row");
+        let row = follow(&root(), row.iter().map(String::as_str)).expect("a row");
+        let keys = row.keys;
         assert_eq!(keys.into_keys().collect::<Vec<_>>(), [1, 2]);
     }
 

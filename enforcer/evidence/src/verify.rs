@@ -34,12 +34,12 @@ pub use trust::{Trust, TrustError};
 
 use crate::{
     chain::Link,
-    epoch::follow,
+    epoch::{Succession, follow},
     note::VerifierKey,
     payload::{SegmentDigest, SegmentRemoval, TornLine},
 };
 use recent::Recent;
-use trust::OffHost;
+use trust::Anchor;
 
 /// Findings that are told one by one; the rest is counted.
 const MAX_FINDINGS: usize = 1000;
@@ -52,9 +52,10 @@ pub struct Verifier {
     keys: BTreeMap<u64, VerifierKey>,
     /// Whether keys were given at all.
     has_root: bool,
-    off_host: Vec<OffHost>,
+    /// Checkpoints that the log is held to, by size.
+    anchors: Vec<Anchor>,
     /// How many of these are of a size that was passed.
-    off_host_passed: usize,
+    passed: usize,
     head: Option<String>,
     from: u64,
     /// What the next record has to say of the one before it.
@@ -161,11 +162,11 @@ impl Verifier {
     /// # Errors
     /// When a checkpoint cannot be read, or what is trusted is not of one log.
     pub fn new(trust: Trust) -> Result<Self, TrustError> {
-        let off_host = trust.off_host()?;
-        let origin = trust.origin(&off_host)?;
+        let mut anchors = trust.off_host()?;
+        let origin = trust.origin(&anchors)?;
         let mut out = Output::default();
         let row = trust.transitions.iter().map(String::as_str);
-        let keys = follow(&trust.keys, row).unwrap_or_else(|error| {
+        let succession = follow(&trust.keys, row).unwrap_or_else(|error| {
             out.findings.push(Finding {
                 code: Code::Succession,
                 segment: None,
@@ -173,14 +174,19 @@ impl Verifier {
                 leaves: None,
                 what: error.to_string(),
             });
-            trust.keys.clone()
+            Succession {
+                keys: trust.keys.clone(),
+                ..Succession::default()
+            }
         });
+        anchors.extend(succession.notes.into_iter().map(Anchor::transition));
+        anchors.sort_by_key(|anchor| anchor.signed.checkpoint.size);
         Ok(Self {
             origin,
-            keys,
+            keys: succession.keys,
             has_root: !trust.keys.is_empty(),
-            off_host,
-            off_host_passed: 0,
+            anchors,
+            passed: 0,
             head: trust.head,
             from: trust.from.unwrap_or(1),
             previous: Previous::None,

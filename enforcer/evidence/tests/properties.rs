@@ -6,7 +6,7 @@ use common::{Disk, Writer, root_key};
 use enforcer_evidence::{
     chain::{Attestation, Held, append_record, hold},
     checkpoint::Checkpoint,
-    epoch::EpochKey,
+    epoch::{EpochKey, SignedCheckpoint},
     note::{Note, Signed, SignerKey, VerifierKey, sign},
     payload::Payload,
     verify::{Trust, Verdict, Verifier},
@@ -124,8 +124,8 @@ enum Step {
     Epoch,
     Remove,
     Stop,
-    /// The power fails: nothing is told to anybody.
-    Crash,
+    /// The power fails, and this many of the lines that were not signed yet did not reach the disk.
+    Crash(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -136,13 +136,31 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Epoch),
         1 => Just(Step::Remove),
         1 => Just(Step::Stop),
-        2 => Just(Step::Crash),
+        2 => (0_u64..8).prop_map(Step::Crash),
     ];
     prop::collection::vec(step, 1..25)
 }
 
+/// The disk without the last lines of its last segment, as far as the head does not cover them.
+fn without_last(mut disk: Disk, lost: u64) -> Disk {
+    let head = SignedCheckpoint::parse(disk.head.as_ref().expect("a head")).expect("a note");
+    let last = *disk.segments.keys().next_back().expect("one");
+    let mut lines = disk.lines(last);
+    if lines.is_empty() {
+        return disk;
+    }
+    let (first, count) = (disk.first_leaf(last), lines.len() as u64);
+    let kept = count
+        .saturating_sub(lost)
+        .max(head.checkpoint.size.saturating_sub(first))
+        .min(count);
+    lines.truncate(usize::try_from(kept).expect("small"));
+    disk.set_lines(last, &lines);
+    disk
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
     fn any_life_of_a_daemon_leaves_a_log_that_verifies(steps in steps(), segment_bytes in 3_000_usize..20_000) {
@@ -161,9 +179,13 @@ proptest! {
                     removed += 1;
                 }
                 Step::Remove => {}
-                Step::Stop | Step::Crash => {
+                Step::Stop => {
                     seed += 1;
-                    let disk = if matches!(step, Step::Stop) { writer.stop() } else { writer.disk };
+                    writer = Writer::start(ORIGIN, writer.stop(), segment_bytes, seed);
+                }
+                Step::Crash(lost) => {
+                    seed += 1;
+                    let disk = without_last(writer.disk, lost);
                     writer = Writer::start(ORIGIN, disk, segment_bytes, seed);
                 }
             }

@@ -149,7 +149,7 @@ impl Proof {
         }
         let epoch = checkpoint.epoch;
         let row = trust.transitions.iter().chain(&self.transitions);
-        let keys = follow(&trust.keys, row.map(String::as_str))?;
+        let keys = follow(&trust.keys, row.map(String::as_str))?.keys;
         match keys.get(&epoch) {
             Some(trusted) if trusted == key => Ok(Voucher::Key),
             Some(trusted) => Err(Unproven::OtherKey {

@@ -9,7 +9,7 @@ impl Verifier {
             reasons.push("there is no line to verify".to_owned());
             return reasons;
         }
-        let anchored = self.off_host.iter().any(|off_host| off_host.agreed);
+        let anchored = self.has_agreed();
         // One key that is vouched for is enough: what it signs covers every line before.
         let vouched = self.out.epochs.iter().any(|epoch| epoch.vouched);
         if let Some(first) = self.out.epochs.first()
@@ -27,7 +27,7 @@ impl Verifier {
 
     pub(super) fn limits(&self, has_head: bool) -> Vec<String> {
         let mut limits = Vec::new();
-        let anchored = self.off_host.iter().any(|off_host| off_host.agreed);
+        let anchored = self.has_agreed();
         if !self.has_root && !anchored {
             limits.push("no key and no checkpoint from outside the host was given: a log that was written anew as a whole, with new keys, would look like this".to_owned());
         }
@@ -52,16 +52,13 @@ impl Verifier {
             (true, false) => Verdict::Unverifiable,
             (true, true) => Verdict::Ok,
         };
-        let agreed = self
-            .off_host
-            .iter()
-            .filter(|off_host| off_host.agreed)
+        let kept = || self.anchors.iter().filter(|anchor| anchor.off_host);
+        let agreed = kept().filter(|anchor| anchor.agreed).count() as u64;
+        // Those that were compared and did not agree are findings; the rest was not read.
+        let unread = |size: u64| size < out.first_leaf;
+        let off_host_unread = kept()
+            .filter(|anchor| !anchor.agreed && unread(anchor.signed.checkpoint.size))
             .count() as u64;
-        let disagreed = self.off_host.iter().filter(|off_host| {
-            // Those that were compared and did not agree are findings; the rest was not read.
-            !off_host.agreed && off_host.signed.checkpoint.size >= out.first_leaf
-        });
-        let off_host_unread = self.off_host.len() as u64 - agreed - disagreed.count() as u64;
         Report {
             verdict,
             findings: out.findings,
@@ -90,5 +87,11 @@ impl Verifier {
             off_host_unread,
             newest: out.newest,
         }
+    }
+
+    /// Whether a checkpoint that was kept off the host agrees with the log.
+    fn has_agreed(&self) -> bool {
+        let mut kept = self.anchors.iter().filter(|anchor| anchor.off_host);
+        kept.any(|anchor| anchor.agreed)
     }
 }

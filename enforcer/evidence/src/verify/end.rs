@@ -1,54 +1,47 @@
 //! The end of the log: what the head and the notes that were kept elsewhere say of it, and what is
 //! missing.
 
-use super::{Code, Leaves, Place, Report, Verifier, trust::OffHost};
+use super::{Code, Leaves, Place, Report, Verifier};
 use crate::{epoch::SignedCheckpoint, payload::SegmentRemoval};
 
 impl Verifier {
-    /// Holds the off-host checkpoints of the size that was reached to the tree.
-    pub(super) fn pass_off_host(&mut self) {
+    /// Holds the anchors of the size that was reached to the tree.
+    pub(super) fn pass_anchors(&mut self) {
         let size = self.tree.size();
-        while let Some(off_host) = self.off_host.get(self.off_host_passed)
-            && off_host.signed.checkpoint.size <= size
+        while let Some(anchor) = self.anchors.get(self.passed)
+            && anchor.signed.checkpoint.size <= size
         {
-            self.off_host_passed += 1;
-            if off_host.signed.checkpoint.size == size && self.tree_holds {
-                self.compare_off_host();
+            self.passed += 1;
+            if anchor.signed.checkpoint.size == size && self.tree_holds {
+                self.compare_anchor();
             }
         }
     }
 
-    /// The one that was passed last is of the tree as it is.
-    fn compare_off_host(&mut self) {
-        let Some(index) = self.off_host_passed.checked_sub(1) else {
+    /// The anchor that was passed last is of the tree as it is.
+    fn compare_anchor(&mut self) {
+        let Some(index) = self.passed.checked_sub(1) else {
             return;
         };
-        let agreed = self
-            .off_host
-            .iter()
-            .take(index)
-            .rev()
-            .find(|other| other.agreed);
+        let agreed = self.anchors.iter().take(index).rfind(|other| other.agreed);
         let first = agreed.map_or(self.out.first_leaf, |other| other.signed.checkpoint.size);
         let root = self.tree.tip().root();
-        let Some(off_host) = self.off_host.get_mut(index) else {
+        let Some(anchor) = self.anchors.get_mut(index) else {
             return;
         };
-        let (size, place) = (off_host.signed.checkpoint.size, off_host.place);
-        off_host.agreed = off_host.signed.checkpoint.root == root;
-        if !off_host.agreed {
+        let size = anchor.signed.checkpoint.size;
+        anchor.agreed = anchor.signed.checkpoint.root == root;
+        if !anchor.agreed {
             let last = size.saturating_sub(1);
+            let leaves = Leaves {
+                first: first.min(last),
+                last,
+            };
             let what = format!(
-                "the lines are not those of off-host checkpoint {place} of {size} lines: the log was written anew"
+                "the lines are not those of {} of {size} lines: the log was written anew",
+                anchor.what
             );
-            self.find(
-                Code::Root,
-                Leaves {
-                    first: first.min(last),
-                    last,
-                },
-                what,
-            );
+            self.find(Code::Root, leaves, what);
         }
     }
 
@@ -62,7 +55,7 @@ impl Verifier {
         let before = self.head.take();
         let now = head_now.map(str::to_owned).or_else(|| before.clone());
         let covered = self.heads(before.as_deref(), now.as_deref());
-        let agreed = self.off_host_ends();
+        let agreed = self.anchors_end();
         self.removals();
         let covered = covered.max(agreed).max(self.tree.base());
         let unsigned_tail = self.tree.size().saturating_sub(covered);
@@ -200,41 +193,38 @@ impl Verifier {
         }
     }
 
-    /// Off-host checkpoints beyond the end, and their signatures; gives the lines that one covers.
-    fn off_host_ends(&mut self) -> u64 {
+    /// Anchors beyond the end, and signatures of those that were kept off the host; gives the lines
+    /// that one of these covers.
+    fn anchors_end(&mut self) -> u64 {
         let size = self.tree.size();
         let mut covered = 0;
-        for OffHost {
-            place,
-            signed,
-            agreed,
-        } in std::mem::take(&mut self.off_host)
-        {
-            let of = &signed.checkpoint;
+        let anchors = std::mem::take(&mut self.anchors);
+        for anchor in &anchors {
+            let (of, what) = (&anchor.signed.checkpoint, &anchor.what);
             if of.size > size && self.is_located {
                 let leaves = Leaves {
                     first: size,
                     last: of.size - 1,
                 };
                 let what = format!(
-                    "off-host checkpoint {place} covers {} lines, and the log ends after {size}: its end was cut off",
+                    "{what} covers {} lines, and the log ends after {size}: its end was cut off",
                     of.size
                 );
                 self.find_at_end(Code::LinesMissing, Some(leaves), what);
             }
-            let key = self.seen.get(&of.epoch).cloned();
-            let unsigned = key.and_then(|key| self.unsigned(&signed.note, of.epoch, &key));
+            let key = self
+                .seen
+                .get(&of.epoch)
+                .filter(|_| anchor.off_host)
+                .cloned();
+            let unsigned = key.and_then(|key| self.unsigned(&anchor.signed.note, of.epoch, &key));
             if let Some((code, why)) = unsigned {
-                self.find_at_end(code, None, format!("off-host checkpoint {place} {why}"));
-            } else if agreed {
+                self.find_at_end(code, None, format!("{what} {why}"));
+            } else if anchor.agreed {
                 covered = covered.max(of.size);
             }
-            self.off_host.push(OffHost {
-                place,
-                signed,
-                agreed,
-            });
         }
+        self.anchors = anchors;
         covered
     }
 

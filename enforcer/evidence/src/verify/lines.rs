@@ -137,7 +137,7 @@ impl Verifier {
             self.before_opening = None;
         }
         self.tree.append(leaf_hash(line));
-        self.pass_off_host();
+        self.pass_anchors();
     }
 
     fn unreadable(&mut self, what: String) {

@@ -54,7 +54,7 @@ impl Verifier {
                 self.went_on = Some((number, 0));
             }
         }
-        self.pass_off_host();
+        self.pass_anchors();
         match opening.vkey.parse() {
             Ok(key) => self.opened_in(opening.epoch, key),
             Err(error) => self.find(Code::Payload, self.here(), format!("{error}")),

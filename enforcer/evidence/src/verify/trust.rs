@@ -52,42 +52,58 @@ pub enum TrustError {
     },
 }
 
-/// A checkpoint that was kept off the host.
+/// A checkpoint that the log is held to, whatever stands in it.
 #[derive(Clone, Debug)]
-pub(crate) struct OffHost {
-    pub place: usize,
+pub(crate) struct Anchor {
+    /// What it is, in words.
+    pub what: String,
     pub signed: SignedCheckpoint,
+    /// Whether it was kept off the host. Else it is the note that ends an epoch.
+    pub off_host: bool,
     /// Whether the log agreed with it.
     pub agreed: bool,
 }
 
+impl Anchor {
+    /// The note that ends an epoch, signed by a key that is vouched for.
+    pub fn transition(signed: SignedCheckpoint) -> Self {
+        let what = format!("the note that ends epoch {}", signed.checkpoint.epoch);
+        Self {
+            what,
+            signed,
+            off_host: false,
+            agreed: false,
+        }
+    }
+}
+
 impl Trust {
-    /// The checkpoints by size.
-    pub(crate) fn off_host(&self) -> Result<Vec<OffHost>, TrustError> {
+    /// The checkpoints that were kept off the host.
+    pub(crate) fn off_host(&self) -> Result<Vec<Anchor>, TrustError> {
         let mut read = Vec::new();
         for (place, note) in (1..).zip(&self.checkpoints) {
             let signed = SignedCheckpoint::parse(note)
                 .map_err(|source| TrustError::Checkpoint { place, source })?;
-            read.push(OffHost {
-                place,
+            let what = format!("off-host checkpoint {place}");
+            read.push(Anchor {
+                what,
                 signed,
+                off_host: true,
                 agreed: false,
             });
         }
-        read.sort_by_key(|off_host| off_host.signed.checkpoint.size);
         Ok(read)
     }
 
     /// The origin that all of it has; `None` when nothing says.
-    pub(super) fn origin(&self, off_host: &[OffHost]) -> Result<Option<String>, TrustError> {
+    pub(super) fn origin(&self, off_host: &[Anchor]) -> Result<Option<String>, TrustError> {
         let of_keys = self
             .keys
             .iter()
             .map(|(epoch, key)| (format!("the key of epoch {epoch}"), key.name()));
-        let of_notes = off_host.iter().map(|note| {
-            let what = format!("off-host checkpoint {}", note.place);
-            (what, note.signed.checkpoint.origin.as_str())
-        });
+        let of_notes = off_host
+            .iter()
+            .map(|note| (note.what.clone(), note.signed.checkpoint.origin.as_str()));
         let mut expected = self.origin.as_deref();
         for (what, found) in of_keys.chain(of_notes) {
             match expected {

@@ -10,7 +10,7 @@ use crate::{
     At, Dice, OTHER, REMOVAL, STORY, assert_found, codes,
     common::Disk,
     forge::{Notes, forged},
-    lines, with_all, with_head,
+    lines, put_back, with_all, with_head,
 };
 
 /// Lines of the story's disk with a change made to those of one segment.
@@ -248,19 +248,7 @@ fn an_end_that_was_cut_off_together_with_the_head_is_found_by_what_is_kept_elsew
     };
     let kept = STORY.off_host.iter().map(size).max().expect("one");
     for at in lines().into_iter().filter(|at| at.leaf >= REMOVAL.leaf) {
-        let disk = cut(at, 0);
-        // Who is root puts back the head that was in force then: the newest note in what is left.
-        let newest = disk
-            .verify(Trust {
-                head: None,
-                ..with_head(&disk)
-            })
-            .newest
-            .expect("a note");
-        let disk = Disk {
-            head: Some(newest.note),
-            ..disk
-        };
+        let (disk, newest) = put_back(cut(at, 0));
         let on_host = disk.verify(with_head(&disk));
         assert_eq!(
             on_host.verdict,
@@ -278,7 +266,7 @@ fn an_end_that_was_cut_off_together_with_the_head_is_found_by_what_is_kept_elsew
         );
         assert_eq!(
             on_host.unsigned_tail,
-            at.leaf + 1 - newest.size,
+            at.leaf + 1 - newest,
             "what was not signed is told"
         );
         let without = disk.verify(Trust {

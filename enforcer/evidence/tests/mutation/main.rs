@@ -10,7 +10,10 @@ mod signatures;
 use std::sync::LazyLock;
 
 use common::{Disk, Story, story};
-use enforcer_evidence::verify::{Code, Finding, Report, Trust, Verdict};
+use enforcer_evidence::{
+    epoch::SignedCheckpoint,
+    verify::{Code, Finding, Report, Trust, Verdict},
+};
 
 const ORIGIN: &str = "enforcer/0123456789abcdef";
 
@@ -77,6 +80,24 @@ fn with_all(disk: &Disk) -> Trust {
         checkpoints: STORY.off_host.clone(),
         ..with_head(disk)
     }
+}
+
+/// What lies beside a log whose end was cut off, as who is root puts it back: the newest note in what is
+/// left as the head, and the notes that end the epochs which are left. Gives the lines that the head
+/// covers too.
+fn put_back(disk: Disk) -> (Disk, u64) {
+    let report = disk.verify(Trust::default());
+    let newest = report.newest.expect("a note");
+    let mut disk = Disk {
+        head: Some(newest.note),
+        ..disk
+    };
+    let last = report.epochs.last().expect("one").epoch;
+    disk.epochs.retain(|note| {
+        let read = SignedCheckpoint::parse(note).expect("a note");
+        read.checkpoint.epoch < last
+    });
+    (disk, newest.size)
 }
 
 fn codes(report: &Report) -> Vec<Code> {

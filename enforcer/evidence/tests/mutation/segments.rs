@@ -11,7 +11,7 @@ use crate::{
     At, Dice, REMOVAL, STORY, assert_found, codes,
     common::Disk,
     forge::{Notes, forged},
-    lines, with_all, with_head,
+    lines, put_back, with_all, with_head,
 };
 
 fn numbers() -> Vec<u64> {
@@ -68,14 +68,7 @@ fn the_newest_segment_removed_with_its_head_is_found_by_what_is_kept_elsewhere()
         .pop_last()
         .is_some_and(|(_, _)| disk.verify(Trust::default()).size >= kept)
     {}
-    let newest = disk
-        .verify(Trust {
-            head: None,
-            ..with_head(&disk)
-        })
-        .newest
-        .expect("a note");
-    disk.head = Some(newest.note);
+    let (disk, _) = put_back(disk);
     assert_eq!(disk.verify(with_head(&disk)).verdict, Verdict::Ok);
     let report = disk.verify(with_all(&disk));
     assert_eq!(report.verdict, Verdict::Tampered);

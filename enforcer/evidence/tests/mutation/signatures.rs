@@ -371,3 +371,50 @@ fn what_was_cut_off_between_two_runs_stays_on_record() {
         (Some(last), Some(kept as u64 + 1))
     );
 }
+
+#[test]
+fn who_has_the_current_key_cannot_claim_the_past_for_it() {
+    // The whole log as if the last epoch, whose key the forger has, had been in force all along.
+    let claimed = |records: &mut Vec<(u64, Value)>| {
+        records.retain(|(_, record)| record["metadata"]["event_code"] != "log-epoch");
+        records.retain(|(_, record)| record["metadata"]["event_code"] != "log-torn");
+        for (_, record) in records {
+            let payload = &mut record["unmapped"];
+            if let Some(note) = payload["checkpoint"].as_str() {
+                let read = SignedCheckpoint::parse(note).expect("a note").checkpoint;
+                let text = read
+                    .to_string()
+                    .replace(&format!("epoch {}", read.epoch), "epoch 4");
+                payload["checkpoint"] = signed(&text, &[&key(4)]).into();
+                payload["epoch"] = 4.into();
+            }
+            if !payload["vkey"].is_null() {
+                payload["vkey"] = key(4).verifier().to_string().into();
+            }
+        }
+    };
+    let disk = forged(claimed, Notes::Signed(&|_| key(4)));
+    let report = disk.verify(with_head(&disk));
+    assert!(
+        codes(&report).contains(&Code::Root),
+        "{:#?}",
+        report.findings
+    );
+    let told = report
+        .findings
+        .iter()
+        .all(|finding| finding.what.contains("the note that ends epoch"));
+    assert!(told, "{:#?}", report.findings);
+    // Who trusts that key without knowing where its epoch begins is not told.
+    let alone = Trust {
+        keys: [(4, key(4).verifier().clone())].into(),
+        transitions: Vec::new(),
+        ..with_head(&disk)
+    };
+    assert_eq!(disk.verify(alone.clone()).verdict, Verdict::Ok);
+    let kept = Trust {
+        checkpoints: STORY.off_host.clone(),
+        ..alone
+    };
+    assert_eq!(disk.verify(kept).verdict, Verdict::Tampered);
+}
