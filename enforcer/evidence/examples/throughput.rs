@@ -101,7 +101,6 @@ fn record(number: u32) -> Value {
         "action": "Allowed", "action_id": 1, "activity_id": 1, "activity_name": "Launch",
         "actor": {
             "process": {
-                "ancestry": [{"cmd_line": "/opt/release-bot/agent -x", "name": "agent", "path": "/opt/release-bot/agent", "pid": 4200}],
                 "cmd_line": "/opt/release-bot/agent -x", "name": "agent", "pid": 4242,
                 "uid": "5f0c1d1e-0000-4000-8000-00000000b007:4242:60000000000"
             },

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// What a start needs. Every start begins an epoch.
-#[derive(Debug)]
+///
+/// It is not `Debug`: it holds what the new key is made of.
 pub struct Start<'a> {
     /// The log: `enforcer/` and the host's machine id. The name of its keys, and in every record.
     pub origin: &'a str,
