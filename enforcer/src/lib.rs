@@ -16,6 +16,7 @@
 //! for tests and the modules above those: a `forbid` in these would hold for them as well.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -33,8 +33,9 @@ use enforcer_policy::Tables;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use super::{clock, core::Core, launch, policies::CANARY};
+use super::{core::Core, launch, policies::CANARY};
 use crate::{
+    clock,
     control::api::{Canary, LaunchRequest},
     kernel::learn::Learner,
 };

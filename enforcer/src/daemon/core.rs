@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::{
-    clock, digests,
+    digests,
     names::{Names, user_name},
     policies::{Applied, Policies, Rejected},
     spares::Spares,
@@ -31,6 +31,7 @@ use super::{
     watched::Watched,
 };
 use crate::{
+    clock,
     config::DaemonConfig,
     control::api::{self, Canary, LogState, SessionId},
     kernel::{

@@ -10,12 +10,12 @@ use enforcer_common::{
 };
 
 use super::{
-    clock,
     core::Core,
     names::user_name,
     policies::{CANARY, Policies},
 };
 use crate::{
+    clock,
     control::{
         api::{ErrorCode, LaunchRequest, Launched, Problem, SessionId},
         peer::{Peer, group_id},

@@ -13,7 +13,6 @@
 
 mod accounted;
 mod canary;
-mod clock;
 mod core;
 mod digests;
 mod enrol;
@@ -53,6 +52,7 @@ use self::{
     pump::Pump, service::Control,
 };
 use crate::{
+    clock,
     config::DaemonConfig,
     control::{
         api::Canary,
@@ -67,7 +67,7 @@ use crate::{
     },
     posture::{BPFFS, Check, CheckState, Host, OLDEST_KERNEL, Refused, reentry},
     record::{
-        Log,
+        Log, Opening,
         log::SEGMENT_BYTES,
         ocsf::{self, DaemonChange, Lifecycle, Recorder},
     },
@@ -240,12 +240,42 @@ fn begin(core: &Core) -> Result<()> {
     Ok(())
 }
 
-fn start_pump(core: &Arc<Core>, stop: Arc<AtomicBool>) -> Result<thread::JoinHandle<()>> {
-    let (log, torn) = Log::open(&core.config.log_dir, SEGMENT_BYTES)?;
+/// What the log's end was like, for the administrator. All of it is in the log too.
+fn tell_of(opening: &Opening) {
+    let Opening {
+        torn,
+        found,
+        first_key,
+    } = opening;
     if let Some(torn) = torn {
         tracing::warn!(segment = %torn.segment.display(), aside = %torn.set_aside.display(), "a torn last line was set aside");
-        core.post(ocsf::torn(&core.host, clock::boot_ns(), &torn));
     }
+    if let Some(key) = first_key {
+        tracing::info!(key, "a new log begins: keep its verifier key off this host");
+    }
+    if found.adopted > 0 {
+        tracing::warn!(
+            records = found.adopted,
+            "the log's last records were not signed when the last daemon ended"
+        );
+    }
+    if found.missing > 0 {
+        tracing::error!(
+            records = found.missing,
+            "the log is shorter than what was signed: it was cut, or the disk lost its end"
+        );
+    }
+    if found.key_lost {
+        tracing::error!("the log's key is gone: nothing vouches for the new one but you");
+    }
+    if found.head_lost {
+        tracing::error!("the log's newest signature is gone");
+    }
+}
+
+fn start_pump(core: &Arc<Core>, stop: Arc<AtomicBool>) -> Result<thread::JoinHandle<()>> {
+    let (log, opening) = Log::open(&core.config.log_dir, &core.host, SEGMENT_BYTES)?;
+    tell_of(&opening);
     let recorder = Recorder::new(core.host.clone());
     let pump = Pump::new(core.clone(), &core.pins, log, recorder)?;
     thread::Builder::new()

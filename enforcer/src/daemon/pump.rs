@@ -30,11 +30,11 @@ use serde_json::Value;
 
 use super::{
     accounted::Accounted,
-    clock,
     core::{Core, counter},
     store,
 };
 use crate::{
+    clock,
     kernel::{
         KernelError,
         load::{Opened, Pins},
@@ -150,11 +150,18 @@ impl Pump {
                 self.swept = Instant::now();
             }
             if last && !moved {
-                return;
+                return self.close();
             }
             if !moved {
                 self.rest();
             }
+        }
+    }
+
+    /// Signs the log to its end.
+    fn close(self) {
+        if let Err(error) = self.log.close() {
+            tracing::error!(%error, "the end of the log is not signed: the next daemon adopts it");
         }
     }
 
@@ -362,6 +369,9 @@ impl Pump {
     }
 
     fn sweep(&mut self) {
+        if let Err(error) = self.log.append(&[]) {
+            self.note_failed(&error);
+        }
         self.recorder.set_boot_to_wall_ns(clock::boot_to_wall_ns());
         if let Err(error) = self.core.sweep_sessions() {
             tracing::error!(%error, "sessions cannot be looked at");

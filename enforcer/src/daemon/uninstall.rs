@@ -7,8 +7,9 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use super::{clock, core::Core, daemon_change};
+use super::{core::Core, daemon_change};
 use crate::{
+    clock,
     control::api::{ErrorCode, Problem, Removal, Removed},
     kernel::KernelError,
     record::ocsf::{self, By, Lifecycle},

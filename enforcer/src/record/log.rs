@@ -1,57 +1,77 @@
-//! The log's one writer: batches of records to append-only segments, durable when `append` returns.
+//! The log's one writer: batches of records to append-only segments, chained, signed, and durable when
+//! `append` returns.
 //!
 //! ```text
-//! batch -> canonical lines -> (next segment when full) -> one write -> one fdatasync -> Ok
-//!                                                          any failure: back to the last durable
-//!                                                          line, the batch stays the caller's
+//! batch -> (next segment when full) -> linked lines -> one write -> one fdatasync -> Ok
+//!                                                       any failure: back to the last durable line,
+//!                                                       the batch stays the caller's
+//!       -> at most once a second: a signed note over all of it replaces the file `head`
 //! ```
 //!
-//! A failed batch leaves nothing behind that counts: what of it reached the file is cut off, at
-//! once or, when the file system cannot even do that, before the next batch. After a failed
-//! `fdatasync` the pages may have been dropped and marked clean, so that its data is written anew.
-//!
-//! Segments are named `enforcer-TIME-NUMBER.jsonl`; the number alone gives the order, and it is
-//! never used twice, so that a clock that was set back does no harm ([`segment`]).
+//! What is chained and signed, and in which order it becomes durable, is in docs/evidence.md. A new epoch
+//! is opened by the first batch after a start, so that a log that cannot be written at that moment keeps
+//! no daemon from starting: events wait in the kernel then.
 #![forbid(unsafe_code)]
 
+mod keeper;
 pub mod segment;
+mod segments;
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::File,
+    io::{self, BufReader},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use enforcer_evidence::{
+    Sealer,
+    note::NoteError,
+    payload::Payload,
+    seal::{Committed, Found, PushError, Resume, ResumeError, Schedule, Start},
+};
 use serde_json::Value;
 
-use super::canonical::{self, CanonicalError};
-pub use segment::Torn;
+use self::{keeper::Keeper, segments::Segments};
+pub use self::{
+    keeper::{EPOCHS, HEAD},
+    segment::Torn,
+};
+use super::ocsf::{self, Host};
+use crate::clock;
 
 /// Bytes at which the next segment is begun unless told otherwise.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes of a record, until some were written.
+const USUAL_BYTES: u64 = 1500;
 
 /// The log, open for writing. While it lives no other process can open it for writing.
 #[derive(Debug)]
 pub struct Log {
-    directory: PathBuf,
-    /// Holds the lock on the directory, and makes new names durable.
-    handle: File,
+    files: Segments,
+    keeper: Keeper,
+    sealer: Sealer,
+    schedule: Schedule,
+    host: Host,
     segment_bytes: u64,
-    current: Current,
-    lines: Vec<u8>,
+    /// Bytes of a record of the last batch, on average: how large the next one will be is known only when
+    /// it is linked, and then it is in its segment.
+    usual_bytes: u64,
+    /// Records for the first batch of the epoch that waits to begin.
+    waiting: Vec<Value>,
+    /// The note of the epoch that waits to end, once it stands among the others.
+    noted: Option<String>,
 }
 
-/// The segment that is written to.
-#[derive(Debug)]
-struct Current {
-    path: PathBuf,
-    file: File,
-    number: u64,
-    /// Bytes that are durable. The file may be longer only while `dirty`.
-    durable: u64,
-    /// Whether bytes of a failed batch may still be behind the durable ones.
-    dirty: bool,
+/// What was found when the log was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// A torn last line, set aside. Its record is in the first batch.
+    pub torn: Option<Torn>,
+    /// What the chain says of the end.
+    pub found: Found,
+    /// The verifier key of a log that begins now, to be kept off the host.
+    pub first_key: Option<String>,
 }
 
 /// Why the log cannot be opened or written. Nothing of the batch was kept.
@@ -95,218 +115,282 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
-    /// One record of the batch has no canonical form.
+    /// One of the small files beside the segments cannot be read or replaced.
+    #[error("the log's keys and signatures in {path}: {source}")]
+    Keeping {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The log's end cannot be gone on with.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// The name of the log cannot be that of a key.
+    #[error("the log's origin: {0}")]
+    Origin(#[from] NoteError),
+    /// No random numbers for a key.
+    #[error("no random numbers for a key: {0}")]
+    Random(#[source] io::Error),
+    /// One record of the batch cannot stand in the log.
     #[error("record {index} of the batch: {source}")]
     Record {
         /// Its place in the batch.
         index: usize,
         /// Why.
-        source: CanonicalError,
+        source: PushError,
     },
+    /// A record of the log about itself cannot stand in it.
+    #[error("the log's own record: {0}")]
+    Own(#[source] PushError),
 }
 
 impl Log {
     /// Opens the log in `directory`, which is made when it is not there, and goes on where the last
-    /// writer stopped. A torn last line is moved aside and told: the caller records it.
+    /// writer stopped. Its own records name `host`.
     ///
     /// # Errors
-    /// When the directory or the last segment cannot be used, or another process has the log open.
-    pub fn open(directory: &Path, segment_bytes: u64) -> Result<(Self, Option<Torn>), LogError> {
-        make_directory(directory)?;
-        let handle = lock(directory)?;
-        let (current, torn) = match last_segment(directory)? {
-            Some(last) => Current::resume(last)?,
-            None => (Current::create(directory, &handle, 1)?, None),
+    /// When the directory or the last segment cannot be used or gone on with, or another process has the
+    /// log open.
+    pub fn open(
+        directory: &Path,
+        host: &Host,
+        segment_bytes: u64,
+    ) -> Result<(Self, Opening), LogError> {
+        let (files, torn) = Segments::open(directory)?;
+        let keeper = Keeper::new(directory);
+        let kept = |source| LogError::Keeping {
+            path: directory.to_owned(),
+            source,
         };
+        let mut resume = Resume::default();
+        for (number, path) in files.last_two()? {
+            let file = File::open(&path).map_err(|source| LogError::Segment {
+                doing: "read",
+                path,
+                source,
+            })?;
+            resume.segment(number, BufReader::with_capacity(1 << 20, file))?;
+        }
+        let (sealer, found) = Sealer::start(Start {
+            origin: &origin(host),
+            resumed: resume.finish(),
+            keys: keeper.keys().map_err(kept)?,
+            head: keeper.read(HEAD).map_err(kept)?,
+            random: &random()?,
+        })?;
+        let first_key = (sealer.size() == 0).then(|| sealer.epoch().1);
+        let waiting = torn
+            .iter()
+            .map(|torn| ocsf::torn(host, clock::boot_ns(), torn))
+            .collect();
         let log = Self {
-            directory: directory.to_owned(),
-            handle,
+            schedule: Schedule::new(now(), sealer.size()),
+            files,
+            keeper,
+            sealer,
+            host: host.clone(),
             segment_bytes,
-            current,
-            lines: Vec::new(),
+            usual_bytes: USUAL_BYTES,
+            waiting,
+            noted: None,
         };
-        Ok((log, torn))
+        let opening = Opening {
+            torn,
+            found,
+            first_key,
+        };
+        Ok((log, opening))
     }
 
-    /// Appends a batch: all of it is durable, or none of it counts.
+    /// Appends a batch: all of it is durable, or none of it counts. An empty one does what is due:
+    /// signatures, checkpoints, an epoch's end.
     ///
     /// # Errors
-    /// When a record has no canonical form, or the batch cannot be written and synced. The batch is
+    /// When a record cannot stand in the log, or the batch cannot be written and synced. The batch is
     /// still the caller's, who may try it again.
     pub fn append(&mut self, batch: &[Value]) -> Result<(), LogError> {
-        self.encode(batch)?;
-        self.current.repair()?;
-        if self.must_rotate() {
-            self.current = Current::create(&self.directory, &self.handle, self.current.number + 1)?;
+        self.files.repair()?;
+        if let Err(error) = self.keeper.settle() {
+            tracing::error!(%error, "the former key of the log is not destroyed yet");
         }
-        self.current.write(&self.lines)
+        if self.schedule.epoch_due(now()) {
+            self.sealer.begin_epoch(&random()?)?;
+        }
+        if self.sealer.pending_key().is_some() {
+            self.change_epoch()?;
+        }
+        if !batch.is_empty() || self.is_checkpoint_due() {
+            self.write(batch)?;
+        }
+        // The batch is durable, whatever becomes of its signature: that is tried again.
+        if self.schedule.head_due(now(), self.sealer.size())
+            && let Err(error) = self.publish()
+        {
+            tracing::error!(%error, "the log cannot be signed at the moment");
+        }
+        Ok(())
+    }
+
+    /// Signs all of it, with a checkpoint among the records. Nothing may follow.
+    ///
+    /// # Errors
+    /// As [`Log::append`]. What was appended is durable all the same.
+    pub fn close(mut self) -> Result<(), LogError> {
+        self.append(&[])?;
+        self.publish()?;
+        self.write_with(true, &[])?;
+        self.publish()
     }
 
     /// The segment that is written to.
     #[must_use]
     pub fn segment(&self) -> &Path {
-        &self.current.path
+        self.files.current()
     }
 
-    fn encode(&mut self, batch: &[Value]) -> Result<(), LogError> {
-        self.lines.clear();
+    /// The steps by which a prepared epoch comes into force. Each can fail and is done again then.
+    fn change_epoch(&mut self) -> Result<(), LogError> {
+        if let Some(key) = self.sealer.pending_key() {
+            let stored = self.keeper.store_next_key(&key);
+            stored.map_err(|source| self.kept(source))?;
+        }
+        if self.sealer.head().is_none() || self.sealer.epoch_opening().is_err() {
+            self.publish()?;
+        }
+        let mut records = Vec::new();
+        if let Ok(Some(opening)) = self.sealer.epoch_opening() {
+            if self.noted.as_ref() != Some(&opening.transition) {
+                let added = self.keeper.add_epoch(&opening.transition);
+                added.map_err(|source| self.kept(source))?;
+                self.noted = Some(opening.transition.clone());
+            }
+            records.push(self.own(&Payload::Epoch(opening)));
+        }
+        records.extend(self.waiting.iter().cloned());
+        if self.write(&records)?.epoch_begun {
+            self.waiting.clear();
+            self.schedule.note_epoch(now());
+            if let Err(error) = self.keeper.change_key() {
+                tracing::error!(%error, "the former key of the log is not destroyed yet");
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &[Value]) -> Result<Committed, LogError> {
+        self.write_with(self.is_checkpoint_due(), batch)
+    }
+
+    /// Writes the records that the log needs of its own, and the batch behind them.
+    fn write_with(&mut self, checkpoint: bool, batch: &[Value]) -> Result<Committed, LogError> {
+        self.rotate(batch.len() as u64)?;
+        let mut own = Vec::new();
+        if self.sealer.needs_opening() {
+            if self.sealer.opening().is_err() {
+                self.publish()?;
+            }
+            if let Ok(opening) = self.sealer.opening() {
+                own.push(self.own(&Payload::Segment(opening)));
+            }
+        } else if checkpoint && self.sealer.pending_key().is_none() {
+            if !self.is_signed() {
+                self.publish()?;
+            }
+            if let Some(checkpoint) = self.sealer.checkpoint() {
+                own.push(self.own(&Payload::Checkpoint(checkpoint)));
+            }
+        }
+        let is_checkpointed = !own.is_empty();
+        let mut linked = self.sealer.begin();
+        for record in &own {
+            linked.push(record).map_err(LogError::Own)?;
+        }
         for (index, record) in batch.iter().enumerate() {
-            canonical::append_line(&mut self.lines, record)
+            linked
+                .push(record)
                 .map_err(|source| LogError::Record { index, source })?;
         }
-        Ok(())
+        let bytes = linked.lines().len() as u64;
+        self.files.write(linked.lines())?;
+        let committed = linked.commit();
+        let count = (own.len() + batch.len()) as u64;
+        self.usual_bytes = bytes.checked_div(count).unwrap_or(self.usual_bytes);
+        if is_checkpointed {
+            self.schedule.note_record(now(), committed.size);
+        }
+        Ok(committed)
     }
 
-    /// Whether the batch goes to a new segment: the current one would grow too large, or it is no
-    /// longer the file that was written, for someone removed it or changed its length.
-    fn must_rotate(&self) -> bool {
-        let current = &self.current;
-        let grown = current.durable.saturating_add(self.lines.len() as u64);
-        if current.durable > 0 && grown > self.segment_bytes {
-            return true;
+    /// Begins the next segment where this one would grow too large, or is no longer the file that was
+    /// written.
+    fn rotate(&mut self, records: u64) -> Result<(), LogError> {
+        let durable = self.files.durable();
+        let grown = durable.saturating_add(records.saturating_mul(self.usual_bytes));
+        let is_full = durable > 0 && grown > self.segment_bytes;
+        let is_untouched = self.files.is_untouched();
+        if self.sealer.needs_opening() {
+            return if is_untouched {
+                Ok(())
+            } else {
+                self.files.renew()
+            };
         }
-        let untouched = current
-            .file
-            .metadata()
-            .is_ok_and(|meta| meta.nlink() > 0 && meta.len() == current.durable);
-        if !untouched {
-            tracing::error!(segment = %current.path.display(), "log segment was removed or changed by someone else");
-        }
-        !untouched
-    }
-}
-
-impl Current {
-    /// Makes the segment `number`, and its name durable.
-    fn create(directory: &Path, handle: &File, number: u64) -> Result<Self, LogError> {
-        let path = directory.join(segment::name(number, jiff::Timestamp::now()));
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(at(&path, "create"))?;
-        if let Err(error) = handle.sync_all() {
-            // The number must stay free for the next try.
-            let _ = fs::remove_file(&path);
-            return Err(at(&path, "create")(error));
-        }
-        Ok(Self {
-            path,
-            file,
-            number,
-            durable: 0,
-            dirty: false,
-        })
-    }
-
-    /// Opens the last segment of an earlier writer behind its last whole line.
-    fn resume((number, path): (u64, PathBuf)) -> Result<(Self, Option<Torn>), LogError> {
-        let file = OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .map_err(at(&path, "open"))?;
-        let torn = segment::set_torn_aside(&path, &file).map_err(at(&path, "repair"))?;
-        // What an earlier writer wrote and did not sync is made durable before it is built upon.
-        file.sync_data().map_err(at(&path, "sync"))?;
-        let durable = file.metadata().map_err(at(&path, "read"))?.len();
-        let current = Self {
-            path,
-            file,
-            number,
-            durable,
-            dirty: false,
-        };
-        Ok((current, torn))
-    }
-
-    fn write(&mut self, lines: &[u8]) -> Result<(), LogError> {
-        if lines.is_empty() {
-            return Ok(());
-        }
-        self.dirty = true;
-        let written = self
-            .file
-            .write_all(lines)
-            .map_err(at(&self.path, "write"))
-            .and_then(|()| self.file.sync_data().map_err(at(&self.path, "sync")));
-        if let Err(error) = written {
-            // The first failure is the one to tell; when this fails too, `dirty` remembers.
-            let _ = self.repair();
-            return Err(error);
-        }
-        self.durable += lines.len() as u64;
-        self.dirty = false;
-        Ok(())
-    }
-
-    /// Cuts off what a failed batch left. A file that someone made shorter is not filled up.
-    fn repair(&mut self) -> Result<(), LogError> {
-        if self.dirty {
-            let length = self.file.metadata().map_err(at(&self.path, "read"))?.len();
-            if length > self.durable {
-                self.file
-                    .set_len(self.durable)
-                    .map_err(at(&self.path, "repair"))?;
-            }
-            self.dirty = false;
+        if is_full || !is_untouched {
+            self.files.next()?;
+            self.sealer.next_segment();
         }
         Ok(())
     }
-}
 
-fn at(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> LogError {
-    move |source| LogError::Segment {
-        doing,
-        path: path.to_owned(),
-        source,
+    /// Signs what is durable, and has the note stand in `head`.
+    fn publish(&mut self) -> Result<(), LogError> {
+        let wall_ms = self.host.wall_ms(clock::boot_ns());
+        let head = self.sealer.sign(wall_ms);
+        let stored = self.keeper.store_head(&head.note);
+        stored.map_err(|source| self.kept(source))?;
+        self.schedule.note_head(now(), head.size);
+        self.sealer.published(head);
+        Ok(())
+    }
+
+    fn is_signed(&self) -> bool {
+        let head = self.sealer.head();
+        head.is_some_and(|head| head.size == self.sealer.size())
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.schedule.record_due(now(), self.sealer.size())
+    }
+
+    /// The record of the log about itself.
+    fn own(&mut self, payload: &Payload) -> Value {
+        // The wall clock may have been set since.
+        self.host.boot_to_wall_ns = clock::boot_to_wall_ns();
+        ocsf::log(&self.host, clock::boot_ns(), payload)
+    }
+
+    fn kept(&self, source: io::Error) -> LogError {
+        LogError::Keeping {
+            path: self.files.directory().to_owned(),
+            source,
+        }
     }
 }
 
-/// Makes the directory for root alone, and checks one that is there.
-fn make_directory(path: &Path) -> Result<(), LogError> {
-    let failed = |source| LogError::Directory {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::metadata(path) {
-        Ok(meta) if !meta.is_dir() => Err(LogError::NotADirectory {
-            path: path.to_owned(),
-        }),
-        Ok(meta) if meta.mode() & 0o022 != 0 => Err(LogError::WritableByOthers {
-            path: path.to_owned(),
-            mode: meta.mode() & 0o777,
-        }),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(failed),
-        Err(error) => Err(failed(error)),
-    }
+/// Which log: by the host's machine id, which outlives its name.
+fn origin(host: &Host) -> String {
+    let id = host.machine_id.as_deref().unwrap_or("no-machine-id");
+    format!("enforcer/{id}")
 }
 
-/// Takes the lock that makes this process the log's one writer.
-fn lock(path: &Path) -> Result<File, LogError> {
-    let failed = |source| LogError::Directory {
-        path: path.to_owned(),
-        source,
-    };
-    let handle = File::open(path).map_err(failed)?;
-    match handle.try_lock() {
-        Ok(()) => Ok(handle),
-        Err(TryLockError::WouldBlock) => Err(LogError::Busy {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+fn now() -> Duration {
+    Duration::from_nanos(clock::boot_ns())
 }
 
-fn last_segment(directory: &Path) -> Result<Option<(u64, PathBuf)>, LogError> {
-    let segments = segment::list(directory).map_err(|source| LogError::Directory {
-        path: directory.to_owned(),
-        source,
-    })?;
-    Ok(segments.into_iter().next_back())
+fn random() -> Result<[u8; 32], LogError> {
+    let mut bytes = [0; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| LogError::Random(error.into()))?;
+    Ok(bytes)
 }

@@ -4,6 +4,7 @@
 //! Event -> Scene (who, in which session, by which rule) -> one file a class -> record
 //!          scene.rs                                        process_activity.rs       1007  exec, fork, whatever else a process tries
 //!                                                          network_activity.rs       4001  connect, send, unix, socket
+//!                                                          event_log_activity.rs     1008  the log about itself
 //!                                                          entity_management.rs      3004  session, policy
 //!                                                          application_lifecycle.rs  6002  daemon
 //!                                                          application_error.rs      6008  what was lost
@@ -40,6 +41,7 @@ mod application_error;
 mod application_lifecycle;
 mod draft;
 mod entity_management;
+mod event_log_activity;
 mod network_activity;
 mod process_activity;
 mod scene;
@@ -51,11 +53,13 @@ use enforcer_common::{
     object::{FileId, FileStamp},
     verdict::Verdict,
 };
+use enforcer_evidence::payload;
 use serde_json::Value;
 
 pub use application_error::{Loss, Place, loss, torn};
 pub use application_lifecycle::{DaemonChange, Lifecycle, daemon};
 pub use entity_management::{By, PolicyChange, PolicyOutcome, policy};
+pub use event_log_activity::log;
 
 use super::{
     event::{Event, Object},
@@ -68,7 +72,7 @@ use scene::Scene;
 pub const OCSF_VERSION: &str = "1.9.0";
 
 /// What the daemon tells of itself.
-const OWN_CODES: [&str; 8] = [
+const OWN_CODES: [&str; 12] = [
     PolicyOutcome::APPLIED,
     PolicyOutcome::REMOVED,
     PolicyOutcome::REJECTED,
@@ -76,7 +80,11 @@ const OWN_CODES: [&str; 8] = [
     Lifecycle::Stop.event_code(),
     Lifecycle::Remove.event_code(),
     application_error::LOST,
-    application_error::TORN,
+    payload::TORN,
+    payload::SEGMENT,
+    payload::EPOCH,
+    payload::CHECKPOINT,
+    payload::REMOVED,
 ];
 
 /// Every `metadata.event_code`: the kinds of the kernel's events, then what the daemon tells.

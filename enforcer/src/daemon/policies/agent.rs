@@ -10,8 +10,9 @@ use enforcer_policy::{Audit, Cells, Libraries, Mode, OnAuditFailure, Policy};
 
 use super::{looks::Looks, prepare::Prepared};
 use crate::{
+    clock,
     control::api::{PolicyFacts, PolicySource},
-    daemon::{clock, enrol::Ways, guarded::Guarded},
+    daemon::{enrol::Ways, guarded::Guarded},
 };
 
 /// An agent in force.

@@ -1,6 +1,7 @@
 //! Class 6008, application error: what was lost, where, and how much. A gap is a record itself.
 #![forbid(unsafe_code)]
 
+use enforcer_evidence::payload;
 use serde_json::Value;
 
 use super::{
@@ -16,7 +17,6 @@ const CLASS: Class = Class {
 };
 const GENERAL: Member = (1, "General Error");
 pub(super) const LOST: &str = "events-lost";
-pub(super) const TORN: &str = "log-torn";
 
 /// Where events were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +82,13 @@ pub fn torn(host: &Host, time_ns: u64, torn: &Torn) -> Value {
     let segment = escaped(torn.segment.as_os_str().as_encoded_bytes());
     let aside = escaped(torn.set_aside.as_os_str().as_encoded_bytes());
     let bytes = torn.bytes;
-    draft(host, TORN, time_ns, &segment)
+    draft(host, payload::TORN, time_ns, &segment)
         .with("count", 1)
         .with(
             "message",
             format!("torn last line of {bytes} bytes of {segment} set aside as {aside}"),
         )
-        .with("status_detail", TORN)
+        .with("status_detail", payload::TORN)
         .unmapped("place", Place::Log.name())
         .unmapped("segment", segment)
         .unmapped("set_aside", aside)

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use enforcer_evidence::canonical::MAX_INTEGER;
 use serde_json::{Map, Value, json};
 
 use super::{Host, OCSF_VERSION};
-use crate::record::canonical::MAX_INTEGER;
 
 /// Name of the log in every record.
 const LOG_NAME: &str = "enforcer";

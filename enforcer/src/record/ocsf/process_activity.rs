@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use enforcer_common::{event::Kind, object::FileStamp};
+use enforcer_evidence::canonical::MAX_INTEGER;
 use serde_json::{Value, json};
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     scene::{Scene, UNKNOWN, file, file_name},
 };
 use crate::record::{
-    canonical::MAX_INTEGER,
     event::{Executable, FileAct, Other},
     lineage::cmd_line,
     names::file_uid,

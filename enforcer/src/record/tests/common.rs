@@ -14,10 +14,12 @@ use enforcer_common::{
     object::{FileId, FileStamp},
     verdict::{Reason, Verdict},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::bytes::{bytes_of, exec, header};
-use crate::record::{Context, Event, Host, Recorder, SessionFacts, event::Object};
+use crate::record::{
+    Context, Event, Host, Log, LogError, Opening, Recorder, SessionFacts, event::Object,
+};
 
 pub(super) const BOOT: &str = "5f0c1d1e-0000-4000-8000-00000000b007";
 pub(super) const SESSION: u64 = 0xfeed_0000_0000_0001;
@@ -119,6 +121,16 @@ pub(super) fn exec_records(sequences: std::ops::Range<u64>) -> Vec<Value> {
     sequences
         .map(|n| recorder.record(&exec_event(n, 0, 4242, "/usr/bin/git"), &facts))
         .collect()
+}
+
+/// A record with no more than the chain needs, and a number.
+pub(super) fn numbered(n: u64) -> Value {
+    json!({"metadata": {"event_code": "test", "uid": format!("{BOOT}:{n}")}, "n": n, "type_uid": 0})
+}
+
+/// Opens the log of this host.
+pub(super) fn open(directory: &Path, segment_bytes: u64) -> Result<(Log, Opening), LogError> {
+    Log::open(directory, &host(), segment_bytes)
 }
 
 /// A directory that is removed with its contents when the test ends.

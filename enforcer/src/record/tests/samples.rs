@@ -8,6 +8,13 @@ use enforcer_common::{
     permit::NO_CELL,
     verdict::{Reason, Verdict},
 };
+use enforcer_evidence::{
+    Hash,
+    payload::{
+        Cause, CheckpointRecord, EpochOpening, Payload, SegmentDigest, SegmentOpening,
+        SegmentRemoval,
+    },
+};
 use serde_json::Value;
 
 use super::{
@@ -16,7 +23,7 @@ use super::{
 };
 use crate::record::{
     By, DaemonChange, Event, Lifecycle, Loss, Place, PolicyChange, PolicyOutcome, Recorder, Torn,
-    daemon, loss, policy, torn,
+    daemon, loss, ocsf::log, policy, torn,
 };
 
 /// Each verdict, and each reason, at least once.
@@ -318,7 +325,55 @@ fn daemon_change(lifecycle: Lifecycle, enforcing: bool) -> DaemonChange {
     }
 }
 
-/// A record of everything.
+/// A record of everything that is handed to the log.
 pub(super) fn all() -> Vec<Value> {
     [decisions(), &told_by_the_daemon()].concat()
+}
+
+/// The log's records about itself.
+pub(super) fn told_by_the_log() -> Vec<Value> {
+    let digest = SegmentDigest {
+        segment: 1,
+        sha256: Hash([1; 32]),
+        bytes: 4096,
+    };
+    let opening = |former| {
+        Payload::Segment(SegmentOpening {
+            segment: 1,
+            epoch: 1,
+            vkey: "enforcer/x+00000000+AA".to_owned(),
+            tree_size: 0,
+            tree_roots: Vec::new(),
+            checkpoint: "a note".to_owned(),
+            former,
+        })
+    };
+    let payloads = [
+        opening(None),
+        opening(Some(digest)),
+        Payload::Epoch(EpochOpening {
+            epoch: 2,
+            vkey: "enforcer/x+00000000+AA".to_owned(),
+            cause: Cause::Start,
+            transition: "a note".to_owned(),
+            former_head: Some("a note".to_owned()),
+            adopted: 3,
+        }),
+        Payload::Checkpoint(CheckpointRecord {
+            epoch: 2,
+            checkpoint: "a note".to_owned(),
+        }),
+        Payload::Removed(SegmentRemoval {
+            segment: 1,
+            sha256: Hash([1; 32]),
+            bytes: 4096,
+            first_leaf: 0,
+            last_leaf: 9,
+        }),
+    ];
+    payloads
+        .iter()
+        .zip(1..)
+        .map(|(payload, time)| log(&host(), time, payload))
+        .collect()
 }

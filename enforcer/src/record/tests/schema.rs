@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use enforcer_evidence::{canonical, chain::PROFILE};
 use serde_json::Value;
 
 use super::{
-    common::{BOOT, Directory, Facts, exec_event, host},
-    samples::{all, decisions},
+    common::{BOOT, Directory, Facts, exec_event, host, open},
+    samples::{all, decisions, told_by_the_log},
 };
-use crate::record::{EVENT_CODES, Log, Recorder, canonical, log::SEGMENT_BYTES};
+use crate::record::{EVENT_CODES, Recorder, log::SEGMENT_BYTES};
 
 /// The schema's checker, where the tree has it beside it.
 const CHECKER: &str = concat!(
@@ -19,13 +20,20 @@ const CHECKER: &str = concat!(
 #[test]
 fn every_record_passes_the_schemas_checker_or_has_what_is_required() {
     let temporary = Directory::new();
-    let (mut log, _) = Log::open(&temporary.log(), SEGMENT_BYTES).expect("a log");
+    let (mut log, _) = open(&temporary.log(), SEGMENT_BYTES).expect("a log");
     let records = all();
     log.append(&records).expect("every record is canonical");
+    let mut own = Vec::new();
+    for record in told_by_the_log() {
+        canonical::append_line(&mut own, &record).expect("canonical");
+        has_what_is_required(&record);
+    }
+    let of_the_log = temporary.path().join("own.jsonl");
+    fs::write(&of_the_log, own).expect("written");
     if Path::new(CHECKER).exists() {
         let output = Command::new("python3")
             .arg(CHECKER)
-            .arg(log.segment())
+            .args([log.segment(), &of_the_log])
             .output()
             .expect("python3");
         let faults = String::from_utf8_lossy(&output.stdout);
@@ -60,6 +68,7 @@ fn has_what_is_required(record: &Value) {
         Some(3004) => &record["entity"]["name"],
         Some(6002) => &record["app"]["name"],
         Some(6008) => &record["count"],
+        Some(1008) => &record["log_name"],
         other => panic!("{other:?}: {record}"),
     };
     assert!(!object.is_null(), "{record}");
@@ -67,8 +76,9 @@ fn has_what_is_required(record: &Value) {
 
 #[test]
 fn every_event_code_is_listed_and_made() {
-    let made: BTreeSet<String> = all()
+    let made: BTreeSet<String> = [all(), told_by_the_log()]
         .iter()
+        .flatten()
         .map(|record| {
             record["metadata"]["event_code"]
                 .as_str()
@@ -200,13 +210,23 @@ fn a_long_ancestry_keeps_its_nearest_and_its_root() {
 #[test]
 fn the_lines_of_a_record_survive_a_reader() {
     let temporary = Directory::new();
-    let (mut log, _) = Log::open(&temporary.log(), SEGMENT_BYTES).expect("a log");
+    let (mut log, _) = open(&temporary.log(), SEGMENT_BYTES).expect("a log");
     let records = all();
     log.append(&records).expect("durable");
     let text = fs::read_to_string(log.segment()).expect("UTF-8");
     let read: Vec<Value> = text
         .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .skip(1) // the segment's opening
+        .map(|line| unlinked(serde_json::from_str(line).expect("JSON")))
         .collect();
     assert_eq!(read, records);
+}
+
+/// The record without what its place in the log adds to it.
+fn unlinked(mut record: Value) -> Value {
+    let attested = record.as_object_mut().expect("an object");
+    assert!(attested.remove("attestation_list").is_some());
+    let profiles = record["metadata"]["profiles"].as_array_mut();
+    profiles.expect("profiles").retain(|name| name != PROFILE);
+    record
 }

@@ -5,7 +5,8 @@
 //! units, no white space, the short string escapes, and numbers as ECMAScript prints them. Records
 //! hold integers only, and only those that an ECMAScript number holds exactly, for which that form
 //! is the decimal one; everything else is refused rather than rounded.
-#![forbid(unsafe_code)]
+
+use std::sync::LazyLock;
 
 use serde_json::{Map, Number, Value};
 
@@ -34,7 +35,8 @@ pub fn append_line(line: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalErr
     Ok(())
 }
 
-fn append(out: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalError> {
+/// Appends the canonical form of `value`. On error what was begun of it stays behind.
+pub(crate) fn append(out: &mut Vec<u8>, value: &Value) -> Result<(), CanonicalError> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -55,7 +57,10 @@ fn append_integer(out: &mut Vec<u8>, number: &Number) -> Result<(), CanonicalErr
     if magnitude > MAX_INTEGER {
         return Err(CanonicalError::TooLarge(number.clone()));
     }
-    out.extend_from_slice(number.to_string().as_bytes());
+    if number.is_i64() && !number.is_u64() {
+        out.push(b'-');
+    }
+    out.extend_from_slice(itoa::Buffer::new().format(magnitude).as_bytes());
     Ok(())
 }
 
@@ -72,38 +77,91 @@ fn append_array(out: &mut Vec<u8>, items: &[Value]) -> Result<(), CanonicalError
 }
 
 fn append_object(out: &mut Vec<u8>, members: &Map<String, Value>) -> Result<(), CanonicalError> {
-    // The map's own order is not relied on: another crate can turn on insertion order.
-    let mut members: Vec<(&String, &Value)> = members.iter().collect();
-    members.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
     out.push(b'{');
-    for (n, (key, item)) in members.into_iter().enumerate() {
-        if n > 0 {
+    let mut separator = false;
+    for_each_sorted(members, |key, item| {
+        if separator {
             out.push(b',');
         }
+        separator = true;
         append_string(out, key);
         out.push(b':');
-        append(out, item)?;
-    }
+        append(out, item)
+    })?;
     out.push(b'}');
     Ok(())
 }
 
-fn append_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(br#"\""#),
-            b'\\' => out.extend_from_slice(br"\\"),
-            0x08 => out.extend_from_slice(br"\b"),
-            0x09 => out.extend_from_slice(br"\t"),
-            0x0a => out.extend_from_slice(br"\n"),
-            0x0c => out.extend_from_slice(br"\f"),
-            0x0d => out.extend_from_slice(br"\r"),
-            0x00..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
-        }
+/// Does `each` with the members of an object in their canonical order, up to its first error.
+pub(crate) fn for_each_sorted<'a, E>(
+    members: &'a Map<String, Value>,
+    mut each: impl FnMut(&'a str, &'a Value) -> Result<(), E>,
+) -> Result<(), E> {
+    if is_sorted(members) {
+        return members.iter().try_for_each(|(key, item)| each(key, item));
     }
+    let mut members: Vec<(&String, &Value)> = members.iter().collect();
+    members.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    members
+        .into_iter()
+        .try_for_each(|(key, item)| each(key, item))
+}
+
+/// Whether the members are in their canonical order already: the order of bytes is that of UTF-16 for
+/// ASCII.
+fn is_sorted(members: &Map<String, Value>) -> bool {
+    *MAPS_ARE_SORTED && members.keys().all(|key| key.is_ascii())
+}
+
+/// Whether JSON objects are held in the order of their keys' bytes. It is not relied on: another crate
+/// can turn on insertion order for all.
+static MAPS_ARE_SORTED: LazyLock<bool> = LazyLock::new(|| {
+    let members = ["b", "a"].map(|key| (key.to_owned(), Value::Null));
+    Map::from_iter(members).keys().is_sorted()
+});
+
+/// Appends the canonical form of a string.
+pub(crate) fn append_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    let mut rest = text.as_bytes();
+    // Most strings are one run without anything to escape.
+    while let Some(at) = rest.iter().position(|byte| ESCAPED[usize::from(*byte)]) {
+        let (run, tail) = rest.split_at(at);
+        out.extend_from_slice(run);
+        let Some((byte, behind)) = tail.split_first() else {
+            break;
+        };
+        append_escape(out, *byte);
+        rest = behind;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+/// The bytes that do not stand for themselves in a string.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        escaped[byte] = true;
+        byte += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
+fn append_escape(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' => out.extend_from_slice(br#"\""#),
+        b'\\' => out.extend_from_slice(br"\\"),
+        0x08 => out.extend_from_slice(br"\b"),
+        0x09 => out.extend_from_slice(br"\t"),
+        0x0a => out.extend_from_slice(br"\n"),
+        0x0c => out.extend_from_slice(br"\f"),
+        0x0d => out.extend_from_slice(br"\r"),
+        _ => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,134 @@
+//! The small files beside the segments: the epoch's private key, the newest signed note, and the notes
+//! that ended epochs. Each is replaced whole, and durable when a call returns.
+#![forbid(unsafe_code)]
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use enforcer_evidence::epoch::EpochKey;
+
+/// The newest signed note.
+pub const HEAD: &str = "head";
+/// The notes that ended epochs, one behind the other.
+pub const EPOCHS: &str = "epochs";
+/// The private key of the epoch in force.
+const KEY: &str = "epoch.key";
+/// That of an epoch whose record is not durable yet.
+const KEY_NEXT: &str = "epoch.key.next";
+
+/// The folder of the log, for its small files.
+#[derive(Debug)]
+pub struct Keeper {
+    folder: PathBuf,
+    /// A key that is in force and still stands in [`KEY_NEXT`].
+    is_unsettled: bool,
+}
+
+impl Keeper {
+    /// Of the log in this folder.
+    pub fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            is_unsettled: false,
+        }
+    }
+
+    /// The keys that are there. One that cannot be read is as good as lost, and is told.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn keys(&self) -> io::Result<Vec<EpochKey>> {
+        let mut keys = Vec::new();
+        for name in [KEY, KEY_NEXT] {
+            let Some(text) = self.read(name)? else {
+                continue;
+            };
+            match EpochKey::from_file(&text) {
+                Ok(key) => keys.push(key),
+                Err(error) => tracing::error!(%error, "{}", self.folder.join(name).display()),
+            }
+        }
+        Ok(keys)
+    }
+
+    /// A file's text; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read(&self, name: &str) -> io::Result<Option<String>> {
+        match fs::read_to_string(self.folder.join(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores the key of an epoch whose record is not written yet.
+    ///
+    /// # Errors
+    /// When it does not become durable.
+    pub fn store_next_key(&self, text: &str) -> io::Result<()> {
+        self.replace(KEY_NEXT, text)
+    }
+
+    /// Puts that key in the place of the one before it, which is destroyed by that.
+    ///
+    /// # Errors
+    /// When it cannot be renamed: [`Keeper::settle`] tries again. A start knows both keys.
+    pub fn change_key(&mut self) -> io::Result<()> {
+        self.is_unsettled = true;
+        self.settle()
+    }
+
+    /// Does what [`Keeper::change_key`] could not.
+    ///
+    /// # Errors
+    /// When it still cannot be done.
+    pub fn settle(&mut self) -> io::Result<()> {
+        if self.is_unsettled {
+            fs::rename(self.folder.join(KEY_NEXT), self.folder.join(KEY))?;
+            self.sync()?;
+            self.is_unsettled = false;
+        }
+        Ok(())
+    }
+
+    /// Publishes a note.
+    ///
+    /// # Errors
+    /// When it does not become durable.
+    pub fn store_head(&self, note: &str) -> io::Result<()> {
+        self.replace(HEAD, note)
+    }
+
+    /// Adds a note that ends an epoch.
+    ///
+    /// # Errors
+    /// When it does not become durable.
+    pub fn add_epoch(&self, note: &str) -> io::Result<()> {
+        let before = self.read(EPOCHS)?.unwrap_or_default();
+        self.replace(EPOCHS, &(before + note))
+    }
+
+    fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+        let aside = self.folder.join(format!("{name}.new"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&aside, self.folder.join(name))?;
+        self.sync()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+}
