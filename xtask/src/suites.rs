@@ -154,6 +154,7 @@ pub const BOOTS: &[Boot] = &[
             "takeover",
             "faults",
             "audit",
+            "chain",
             "doctor",
             "prove_hole",
             "uninstall",

@@ -231,6 +231,66 @@ pub enum Log {
         #[arg(long, value_name = "N", default_value_t = 0)]
         tail: u64,
     },
+    /// Say whether the log is as it was written. Needs no daemon.
+    Verify(Verify),
+    /// Write a document by which one record can be shown to stand in the log, without the log. Needs no
+    /// daemon.
+    Prove(Prove),
+    /// Check such a document. Needs no daemon and no log.
+    Check(Check),
+    /// Print the log's first verifier key, to be kept off this host. Needs no daemon.
+    Key {
+        /// Folder of the log.
+        #[arg(long, value_name = "DIR", default_value = LOG_DIR)]
+        dir: PathBuf,
+    },
+}
+
+/// What is trusted, because it was kept where the host's root cannot change it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Trusted {
+    /// Verifier key of epoch 1, or `N:KEY` of epoch N, as `log key` prints it; or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    pub key: Vec<String>,
+    /// File of checkpoints that left the host: signed notes, or records as a sink has them.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Vec<PathBuf>,
+}
+
+/// `enforcer log verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Folder of the log, or of a copy.
+    #[arg(long, value_name = "DIR", default_value = LOG_DIR)]
+    pub dir: PathBuf,
+    /// By what.
+    #[command(flatten)]
+    pub trusted: Trusted,
+    /// Only segments with records since this time (2026-11-24T08:00:00Z), or age (15m, 2h, 7d).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+}
+
+/// `enforcer log prove`
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// `metadata.uid` of the record.
+    #[arg(value_name = "EVENT")]
+    pub event: String,
+    /// Folder of the log, or of a copy.
+    #[arg(long, value_name = "DIR", default_value = LOG_DIR)]
+    pub dir: PathBuf,
+}
+
+/// `enforcer log check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// What `log prove` wrote.
+    #[arg(value_name = "FILE")]
+    pub proof: PathBuf,
+    /// By what.
+    #[command(flatten)]
+    pub trusted: Trusted,
 }
 
 /// Which records: all conditions that are given must hold.
@@ -312,6 +372,12 @@ pub struct Report {
     /// End of the period; now, if it is not given.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Verify the log too, as `log verify` does: the daemon's, or that of --dir.
+    #[arg(long)]
+    pub verify: bool,
+    /// By what.
+    #[command(flatten)]
+    pub trusted: Trusted,
     /// Write one HTML page, which needs nothing else, to this file.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,

@@ -127,6 +127,8 @@ fn without_daemon(mut checks: Vec<Check>, failure: Failure) -> Report {
         | Exit::Conflict
         | Exit::NotHeld
         | Exit::Uninstalled
+        | Exit::Tampered
+        | Exit::Unverifiable
         | Exit::CannotExecute
         | Exit::NoCommand => Exit::Failure,
     };

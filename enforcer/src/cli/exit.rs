@@ -42,6 +42,8 @@ exits! {
     Conflict = 8, "Another apply or another daemon is at it, or another generation is in force.";
     NotHeld = 9, "doctor --prove: an attack got through that is to be denied, or it is in doubt.";
     Uninstalled = 10, "daemon: enforcement was removed while it ran; it is not to be started again by itself.";
+    Tampered = 11, "log: it was changed since it was written; a proof proves nothing.";
+    Unverifiable = 12, "log verify: nothing is wrong, and what was asked cannot be answered.";
     CannotExecute = 126, "run: the command was not executed; the kernel's denial among the causes.";
     NoCommand = 127, "run: there is no such command.";
 }

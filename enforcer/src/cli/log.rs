@@ -10,7 +10,7 @@ use super::{
     args::{self, Format},
     exit::{Exit, Failure},
     output::{Screen, plain},
-    wait,
+    verify, wait,
 };
 use crate::{
     control::{api::LogQuery, client::Client},
@@ -33,6 +33,10 @@ pub(super) fn perform(
             tail: Some(tail),
             follow: true,
         },
+        args::Log::Verify(asked) => return verify::verify(&asked, screen),
+        args::Log::Prove(asked) => return verify::prove(&asked, screen),
+        args::Log::Check(asked) => return verify::check(&asked, screen),
+        args::Log::Key { dir } => return verify::key(&dir, screen),
     };
     query.check()?;
     wait(copy(client, &query, screen))?

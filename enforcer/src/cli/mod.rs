@@ -22,6 +22,7 @@ mod run;
 mod session;
 mod status;
 mod uninstall;
+mod verify;
 mod why;
 
 use std::{future::Future, io::Write, process::ExitCode};

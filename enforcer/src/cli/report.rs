@@ -1,9 +1,10 @@
 //! `enforcer report`: what happened over a period.
 #![forbid(unsafe_code)]
 
-use std::fs;
+use std::{fs, path::Path};
 
-use enforcer_report::{Chain, Collector, Moment, Options};
+use enforcer_evidence::verify::Verdict;
+use enforcer_report::{Chain, ChainState, Collector, Moment, Options};
 use jiff::Timestamp;
 
 use super::{
@@ -11,8 +12,10 @@ use super::{
     evidence::{Policies, records},
     exit::{Exit, Failure},
     output::Screen,
+    verify::verified,
 };
 use crate::{
+    config::LOG_DIR,
     control::{api::LogQuery, client::Client},
     record::{Filter, read::moment},
 };
@@ -34,7 +37,7 @@ pub(super) fn perform(
         since: Some(Moment(since)),
         until: Some(Moment(until.unwrap_or(now.as_millisecond()))),
         policies: policies.known().collect(),
-        chain: Chain::default(),
+        chain: chain(asked)?,
         malformed_lines: 0,
     });
     let query = LogQuery {
@@ -59,4 +62,30 @@ pub(super) fn perform(
     }
     screen.show(&report, |report| report.text())?;
     Ok(Exit::Ok)
+}
+
+fn chain(asked: &Report) -> Result<Chain, Failure> {
+    if !asked.verify {
+        return Ok(Chain::default());
+    }
+    let folder = asked.evidence.dir.as_deref();
+    let folder = folder.unwrap_or(Path::new(LOG_DIR));
+    let report = verified(folder, &asked.trusted, None)?;
+    let (state, mut told) = match report.verdict {
+        Verdict::Ok => (ChainState::Ok, report.limits),
+        Verdict::Tampered => {
+            let findings = report.findings.iter().map(ToString::to_string);
+            (ChainState::Tampered, findings.collect())
+        }
+        Verdict::Unverifiable => (ChainState::Unverifiable, report.unverifiable),
+    };
+    let size = report.newest.map_or(0, |newest| newest.size);
+    told.insert(
+        0,
+        format!("{} records read, signed up to record {size}", report.lines),
+    );
+    Ok(Chain {
+        state,
+        text: told.join("; "),
+    })
 }
