@@ -9,6 +9,10 @@ pub const CONFIG_DIR: &str = "/etc/enforcer";
 pub const STATE_DIR: &str = "/var/lib/enforcer";
 /// Folder of the audit log.
 pub const LOG_DIR: &str = "/var/log/enforcer";
+/// Folder of the shipper's cursors.
+pub const SHIP_STATE_DIR: &str = "/var/lib/enforcer-ship";
+/// The shipper's configuration.
+pub const SHIP_CONFIG: &str = "/etc/enforcer/ship.toml";
 /// Folder of what lives as long as the boot.
 pub const RUN_DIR: &str = "/run/enforcer";
 /// The control socket, in [`RUN_DIR`].

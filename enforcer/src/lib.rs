@@ -26,3 +26,4 @@ pub mod posture;
 pub mod prove;
 pub mod record;
 pub mod session;
+pub mod ship;

@@ -74,6 +74,16 @@ pub const HOST: &[HostSuite] = &[
         is_check: false,
     },
     HostSuite {
+        name: "evidence",
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer-evidence"]),
+        is_check: false,
+    },
+    HostSuite {
+        name: "sinks",
+        command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer-sinks"]),
+        is_check: false,
+    },
+    HostSuite {
         name: "forms",
         command: HostCommand::Cargo(&["test", "--locked", "-p", "enforcer-forms"]),
         is_check: false,

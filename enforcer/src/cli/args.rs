@@ -8,8 +8,11 @@ use clap_complete::Shell;
 
 use super::exit;
 use crate::{
-    config::{CONFIG_DIR, DaemonConfig, LOG_DIR, PIN_DIR, SOCKET, STATE_DIR},
+    config::{
+        CONFIG_DIR, DaemonConfig, LOG_DIR, PIN_DIR, SHIP_CONFIG, SHIP_STATE_DIR, SOCKET, STATE_DIR,
+    },
     prove::Part,
+    ship::Places,
 };
 
 /// Environment variable that names the control socket when `--socket` does not.
@@ -75,6 +78,8 @@ pub enum Command {
     /// Read the audit log.
     #[command(subcommand)]
     Log(Log),
+    /// Send the audit log to the receivers of ship.toml (systemd starts it so).
+    Ship(Ship),
     /// Say why an action was denied, and what would allow it.
     Why(Why),
     /// Report what agents did and were denied over a period, and what they are allowed and never use.
@@ -127,6 +132,35 @@ impl Daemon {
             log_dir: self.log_dir.clone(),
             socket,
             pin_dir: self.pin_dir.clone(),
+        }
+    }
+}
+
+/// `enforcer ship`
+#[derive(Debug, Args)]
+pub struct Ship {
+    /// The receivers.
+    #[arg(long, value_name = "FILE", default_value = SHIP_CONFIG)]
+    pub config: PathBuf,
+    /// Folder of the audit log.
+    #[arg(long, value_name = "DIR", default_value = LOG_DIR)]
+    pub log_dir: PathBuf,
+    /// Folder of the cursors.
+    #[arg(long, value_name = "DIR", default_value = SHIP_STATE_DIR)]
+    pub state_dir: PathBuf,
+    /// Only say what is wrong with the configuration, and with the files that it names.
+    #[arg(long)]
+    pub check: bool,
+}
+
+impl Ship {
+    /// Where the shipper finds what.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        Places {
+            config: self.config.clone(),
+            log_dir: self.log_dir.clone(),
+            state_dir: self.state_dir.clone(),
         }
     }
 }

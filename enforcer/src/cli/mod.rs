@@ -20,6 +20,7 @@ mod prove;
 mod report;
 mod run;
 mod session;
+mod ship;
 mod status;
 mod uninstall;
 mod verify;
@@ -64,6 +65,7 @@ fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
         Command::Status => status::perform(&client, screen),
         Command::Session(verb) => session::perform(verb, &client, screen),
         Command::Log(verb) => log::perform(verb, &client, screen),
+        Command::Ship(asked) => ship::perform(&asked, screen),
         Command::Why(question) => why::perform(&question, &client, screen),
         Command::Report(report) => report::perform(&report, &client, screen),
         Command::Doctor(doctor) if doctor.prove => {

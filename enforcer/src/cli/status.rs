@@ -1,6 +1,8 @@
 //! `enforcer status`.
 #![forbid(unsafe_code)]
 
+use enforcer_sinks::Phase;
+
 use super::{
     exit::{Exit, Failure},
     output::{Screen, pairs},
@@ -61,6 +63,8 @@ fn text(status: &Status) -> String {
     if let Some(error) = &log.last_error {
         rows.push(("log error", error.clone()));
     }
+    let shipping = status.shipping.as_ref().map(sinks).unwrap_or_default();
+    rows.extend(shipping.iter().map(|told| ("ships to", told.clone())));
     rows.extend(
         status
             .counters
@@ -68,6 +72,30 @@ fn text(status: &Status) -> String {
             .map(|(name, count)| (name.as_str(), count.to_string())),
     );
     pairs(&rows)
+}
+
+/// Each sink in a line.
+fn sinks(shipping: &enforcer_sinks::Status) -> Vec<String> {
+    let told = |sink: &enforcer_sinks::SinkStatus| {
+        let behind = sink
+            .backlog
+            .map(|backlog| format!(", {} bytes behind", backlog.bytes));
+        let phase = format!("{:?}", sink.phase).to_lowercase();
+        let error = match (&sink.last_error, sink.phase) {
+            (Some(error), Phase::Waiting | Phase::Attention) => format!(": {}", error.text),
+            _ => String::new(),
+        };
+        format!(
+            "{} ({} {}): {phase}{}, {} acknowledged, {} refused{error}",
+            sink.name,
+            sink.kind,
+            sink.endpoint,
+            behind.unwrap_or_default(),
+            sink.acked,
+            sink.refused
+        )
+    };
+    shipping.sinks.iter().map(told).collect()
 }
 
 #[cfg(test)]
@@ -98,6 +126,7 @@ mod tests {
                 open: 2,
                 failed: 3,
             },
+            shipping: None,
         };
         let text = text(&status);
         for line in [

@@ -121,6 +121,9 @@ pub struct Status {
     pub log: LogState,
     /// How many posture checks came out how.
     pub posture: PostureSummary,
+    /// What the shipper wrote down last, where one runs or ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipping: Option<enforcer_sinks::Status>,
 }
 
 /// The audit log's own condition.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use enforcer_common::maps::Counter;
 use tokio::{sync::mpsc, task::spawn_blocking};
@@ -17,6 +17,7 @@ use super::{
     uninstall::uninstall,
 };
 use crate::{
+    config::SHIP_STATE_DIR,
     control::{
         api::{
             ErrorCode, LaunchRequest, Launched, LogQuery, PolicyDetail, PolicyFacts, PolicyOutcome,
@@ -234,6 +235,7 @@ fn status(core: &Core) -> Status {
         counters,
         log,
         posture,
+        shipping: enforcer_sinks::read_status(Path::new(SHIP_STATE_DIR)).unwrap_or_default(),
     }
 }
 

@@ -158,7 +158,7 @@ impl Log {
         segment_bytes: u64,
     ) -> Result<(Self, Opening), LogError> {
         let (files, torn) = Segments::open(directory)?;
-        let keeper = Keeper::new(directory);
+        let keeper = Keeper::new(directory, files.mode());
         let kept = |source| LogError::Keeping {
             path: directory.to_owned(),
             source,

@@ -92,6 +92,7 @@ impl Service for Fake {
             counters: [("events-issued".to_owned(), 7)].into(),
             log: LogState::default(),
             posture: PostureSummary::default(),
+            shipping: None,
         })
     }
 

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -24,15 +24,18 @@ const KEY_NEXT: &str = "epoch.key.next";
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
+    /// Mode of what is not a key.
+    mode: u32,
     /// A key that is in force and still stands in [`KEY_NEXT`].
     is_unsettled: bool,
 }
 
 impl Keeper {
-    /// Of the log in this folder.
-    pub fn new(folder: &Path) -> Self {
+    /// Of the log in this folder, whose files have this mode; keys are for root alone.
+    pub fn new(folder: &Path, mode: u32) -> Self {
         Self {
             folder: folder.to_owned(),
+            mode,
             is_unsettled: false,
         }
     }
@@ -72,7 +75,7 @@ impl Keeper {
     /// # Errors
     /// When it does not become durable.
     pub fn store_next_key(&self, text: &str) -> io::Result<()> {
-        self.replace(KEY_NEXT, text)
+        self.replace(KEY_NEXT, text, 0o600)
     }
 
     /// Puts that key in the place of the one before it, which is destroyed by that.
@@ -102,7 +105,7 @@ impl Keeper {
     /// # Errors
     /// When it does not become durable.
     pub fn store_head(&self, note: &str) -> io::Result<()> {
-        self.replace(HEAD, note)
+        self.replace(HEAD, note, self.mode)
     }
 
     /// Adds a note that ends an epoch.
@@ -111,10 +114,10 @@ impl Keeper {
     /// When it does not become durable.
     pub fn add_epoch(&self, note: &str) -> io::Result<()> {
         let before = self.read(EPOCHS)?.unwrap_or_default();
-        self.replace(EPOCHS, &(before + note))
+        self.replace(EPOCHS, &(before + note), self.mode)
     }
 
-    fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+    fn replace(&self, name: &str, text: &str, mode: u32) -> io::Result<()> {
         let aside = self.folder.join(format!("{name}.new"));
         let mut file = OpenOptions::new()
             .write(true)
@@ -122,6 +125,7 @@ impl Keeper {
             .truncate(true)
             .mode(0o600)
             .open(&aside)?;
+        file.set_permissions(Permissions::from_mode(mode))?; // whatever the umask
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
         fs::rename(&aside, self.folder.join(name))?;

@@ -9,9 +9,9 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +26,7 @@ pub struct Segments {
     directory: PathBuf,
     /// Holds the lock on the directory, and makes new names durable.
     handle: File,
+    mode: u32,
     current: Current,
 }
 
@@ -50,13 +51,15 @@ impl Segments {
     pub fn open(directory: &Path) -> Result<(Self, Option<Torn>), LogError> {
         make_directory(directory)?;
         let handle = lock(directory)?;
+        let mode = mode_for(&handle).map_err(at(directory, "look at"))?;
         let (current, torn) = match list(directory)?.pop() {
             Some(last) => Current::resume(last)?,
-            None => (Current::create(directory, &handle, 1)?, None),
+            None => (Current::create(directory, &handle, mode, 1)?, None),
         };
         let segments = Self {
             directory: directory.to_owned(),
             handle,
+            mode,
             current,
         };
         Ok((segments, torn))
@@ -69,6 +72,11 @@ impl Segments {
     pub fn last_two(&self) -> Result<Vec<(u64, PathBuf)>, LogError> {
         let mut all = list(&self.directory)?;
         Ok(all.split_off(all.len().saturating_sub(2)))
+    }
+
+    /// Mode of the log's files, its keys apart.
+    pub const fn mode(&self) -> u32 {
+        self.mode
     }
 
     /// The directory.
@@ -105,7 +113,12 @@ impl Segments {
     /// # Errors
     /// When it cannot be made.
     pub fn next(&mut self) -> Result<(), LogError> {
-        self.current = Current::create(&self.directory, &self.handle, self.current.number + 1)?;
+        self.current = Current::create(
+            &self.directory,
+            &self.handle,
+            self.mode,
+            self.current.number + 1,
+        )?;
         Ok(())
     }
 
@@ -118,7 +131,12 @@ impl Segments {
         let path = &self.current.path;
         let is_there = self.current.file.metadata().map_err(at(path, "read"))?;
         if is_there.nlink() == 0 {
-            self.current = Current::create(&self.directory, &self.handle, self.current.number)?;
+            self.current = Current::create(
+                &self.directory,
+                &self.handle,
+                self.mode,
+                self.current.number,
+            )?;
             return Ok(());
         }
         self.current.file.set_len(0).map_err(at(path, "repair"))
@@ -143,13 +161,16 @@ impl Segments {
 
 impl Current {
     /// Makes the segment `number`, and its name durable.
-    fn create(directory: &Path, handle: &File, number: u64) -> Result<Self, LogError> {
+    fn create(directory: &Path, handle: &File, mode: u32, number: u64) -> Result<Self, LogError> {
         let path = directory.join(segment::name(number, jiff::Timestamp::now()));
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
             .mode(0o600)
             .open(&path)
+            .map_err(at(&path, "create"))?;
+        // Whatever the umask.
+        file.set_permissions(Permissions::from_mode(mode))
             .map_err(at(&path, "create"))?;
         if let Err(error) = handle.sync_all() {
             // The number must stay free for the next try.
@@ -275,4 +296,10 @@ fn list(directory: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
         source,
     })?;
     Ok(segments.into_iter().collect())
+}
+
+/// Who may read the directory's entries may read the log: root alone, or the group that ships it.
+fn mode_for(directory: &File) -> io::Result<u32> {
+    let is_groups = directory.metadata()?.mode() & 0o050 == 0o050;
+    Ok(if is_groups { 0o640 } else { 0o600 })
 }

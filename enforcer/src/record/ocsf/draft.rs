@@ -197,7 +197,7 @@ fn metadata(host: &Host, moment: Moment<'_>) -> Value {
     let uid = match sequence {
         Some(sequence) => format!("{boot_id}:{sequence}"),
         None if subject.is_empty() => format!("{boot_id}:{event_code}:{time_ns}"),
-        None => format!("{boot_id}:{event_code}:{time_ns}:{subject}"),
+        None => format!("{boot_id}:{event_code}:{time_ns}:{}", told_apart(subject)),
     };
     json!({
         "event_code": event_code,
@@ -208,6 +208,14 @@ fn metadata(host: &Host, moment: Moment<'_>) -> Value {
         "uid": uid,
         "version": OCSF_VERSION,
     })
+}
+
+/// What tells records apart, as every protocol carries it in a key: at most so many characters, of those
+/// that can be seen.
+fn told_apart(subject: &str) -> String {
+    const MOST: usize = 120;
+    let visible = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+    subject.chars().take(MOST).map(visible).collect()
 }
 
 /// This product, as `metadata` and the daemon's own records name it.
