@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::record::Keep;
+
 /// Folder of the administrator's own files.
 pub const CONFIG_DIR: &str = "/etc/enforcer";
 /// Folder of what outlives a reboot: the policies that were accepted.
@@ -34,6 +36,8 @@ pub struct DaemonConfig {
     pub socket: PathBuf,
     /// Folder of pins in a mounted bpffs; default [`PIN_DIR`].
     pub pin_dir: PathBuf,
+    /// How long the log is kept; for ever by default.
+    pub keep: Keep,
 }
 
 impl Default for DaemonConfig {
@@ -44,6 +48,7 @@ impl Default for DaemonConfig {
             log_dir: LOG_DIR.into(),
             socket: SOCKET.into(),
             pin_dir: PIN_DIR.into(),
+            keep: Keep::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What can be typed.
 #![forbid(unsafe_code)]
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -12,6 +12,7 @@ use crate::{
         CONFIG_DIR, DaemonConfig, LOG_DIR, PIN_DIR, SHIP_CONFIG, SHIP_STATE_DIR, SOCKET, STATE_DIR,
     },
     prove::Part,
+    record::Keep,
     ship::Places,
 };
 
@@ -120,6 +121,12 @@ pub struct Daemon {
     /// Folder of the pinned kernel objects, in a bpf file system.
     #[arg(long, value_name = "DIR", default_value = PIN_DIR)]
     pub pin_dir: PathBuf,
+    /// Remove the oldest segments of the log, on record, while they are more than so many bytes together.
+    #[arg(long, value_name = "BYTES")]
+    pub keep_log_bytes: Option<u64>,
+    /// Remove segments of the log, on record, that were written to last so many days ago.
+    #[arg(long, value_name = "DAYS")]
+    pub keep_log_days: Option<u32>,
 }
 
 impl Daemon {
@@ -132,6 +139,12 @@ impl Daemon {
             log_dir: self.log_dir.clone(),
             socket,
             pin_dir: self.pin_dir.clone(),
+            keep: Keep {
+                bytes: self.keep_log_bytes,
+                age: self
+                    .keep_log_days
+                    .map(|days| Duration::from_hours(24 * u64::from(days))),
+            },
         }
     }
 }

@@ -12,6 +12,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,6 +36,7 @@ use super::{
 };
 use crate::{
     clock,
+    config::{SHIP_CONFIG, SHIP_STATE_DIR},
     kernel::{
         KernelError,
         load::{Opened, Pins},
@@ -372,6 +374,11 @@ impl Pump {
         if let Err(error) = self.log.append(&[]) {
             self.note_failed(&error);
         }
+        match self.log.retain(self.core.config.keep, first_unread()) {
+            Ok(None) => {}
+            Ok(Some(segment)) => tracing::info!(segment, "an old segment of the log was removed"),
+            Err(error) => tracing::error!(%error, "old segments of the log stay"),
+        }
         self.recorder.set_boot_to_wall_ns(clock::boot_to_wall_ns());
         if let Err(error) = self.core.sweep_sessions() {
             tracing::error!(%error, "sessions cannot be looked at");
@@ -397,4 +404,13 @@ fn sequence_of(record: &Value, boot: &str) -> Option<u64> {
         .strip_prefix(boot)?
         .parse()
         .ok()
+}
+
+/// The first segment that a receiver has not got wholly yet. Where receivers are named and none has
+/// a cursor that can be read, none has got anything.
+fn first_unread() -> Option<u64> {
+    match enforcer_sinks::acknowledged(Path::new(SHIP_STATE_DIR)) {
+        Ok(cursors) if !cursors.is_empty() => cursors.values().map(|cursor| cursor.segment).min(),
+        Ok(_) | Err(_) => Path::new(SHIP_CONFIG).exists().then_some(0),
+    }
 }

@@ -14,20 +14,21 @@
 #![forbid(unsafe_code)]
 
 mod keeper;
+mod retention;
 pub mod segment;
 mod segments;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use enforcer_evidence::{
     Sealer,
     note::NoteError,
-    payload::Payload,
+    payload::{Payload, SegmentRemoval},
     seal::{Committed, Found, PushError, Resume, ResumeError, Schedule, Start},
 };
 use serde_json::Value;
@@ -35,6 +36,7 @@ use serde_json::Value;
 use self::{keeper::Keeper, segments::Segments};
 pub use self::{
     keeper::{EPOCHS, HEAD},
+    retention::Keep,
     segment::Torn,
 };
 use super::ocsf::{self, Host};
@@ -241,6 +243,43 @@ impl Log {
         self.publish()?;
         self.write_with(true, &[])?;
         self.publish()
+    }
+
+    /// Removes the oldest segment, if it may go, once it is on record that it does; gives its number.
+    /// Segments from `unread` on stay, for somebody has yet to read them.
+    ///
+    /// # Errors
+    /// When the segments cannot be looked at, the record cannot be written, or the file cannot be removed.
+    pub fn retain(&mut self, keep: Keep, unread: Option<u64>) -> Result<Option<u64>, LogError> {
+        if keep == Keep::default() {
+            return Ok(None);
+        }
+        let directory = self.files.directory().to_owned();
+        let failed = |source| LogError::Directory {
+            path: directory.clone(),
+            source,
+        };
+        let segments = segment::list(&directory).map_err(failed)?;
+        let oldest = retention::oldest(&segments, keep, unread, SystemTime::now());
+        let Some((number, path)) = oldest.map_err(failed)? else {
+            return Ok(None);
+        };
+        let removal = segments.values().nth(1).map(|next| {
+            let (first, next) = (retention::opening(&path)?, retention::opening(next)?);
+            SegmentRemoval::new(&first, &next)
+                .ok_or_else(|| io::Error::other("the segment behind the oldest is another's"))
+        });
+        let Some(removal) = removal.transpose().map_err(failed)? else {
+            return Ok(None);
+        };
+        let record = self.own(&Payload::Removed(removal));
+        self.append(&[record])?;
+        fs::remove_file(&path).map_err(|source| LogError::Segment {
+            doing: "remove",
+            path,
+            source,
+        })?;
+        Ok(Some(number))
     }
 
     /// The segment that is written to.

@@ -27,7 +27,7 @@ mod tests;
 
 pub use event::{DecodeError, Event};
 pub use lineage::Lineage;
-pub use log::{Log, LogError, Opening, Torn};
+pub use log::{Keep, Log, LogError, Opening, Torn};
 pub use ocsf::{
     By, Context, DaemonChange, EVENT_CODES, Host, Lifecycle, Loss, Place, PolicyChange,
     PolicyOutcome, Recorder, SessionFacts, daemon, loss, policy, torn,

@@ -2,6 +2,7 @@
 
 mod bytes;
 mod common;
+mod evidence;
 mod faults;
 mod golden;
 mod lineage;
