@@ -1,7 +1,7 @@
 //! The product as it is installed, under systemd: its unit with all its restrictions, and units of agents.
 #![forbid(unsafe_code)]
 
-use std::process::Command;
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use enforcer_tests::{
     Answer, Policy, TcpServer,
@@ -127,4 +127,70 @@ fn a_unit_in_an_agents_slice_is_a_session() {
     assert_eq!(arrived, [2, 1]);
     let log = must(["log", "show", "--agent", &agent.name, "--output", "json"]);
     assert!(log.contains("\"event_code\":\"session-start\""), "{log}");
+}
+
+/// Lines of a file of records, once each.
+fn shipped(file: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_packaged_shipper_reads_the_log_without_privileges_and_hands_all_of_it_over() {
+    let folder = Path::new("/var/lib/enforcer-ship");
+    let out = folder.join("out.jsonl");
+    let config = format!(
+        "[[sink]]\nname = \"agent\"\ntype = \"file\"\npath = \"{}\"\n\
+         [[sink]]\nname = \"siem\"\ntype = \"file\"\npath = \"{}\"\nformat = \"ecs\"\n",
+        place::text(&out),
+        place::text(&folder.join("ecs.jsonl")),
+    );
+    fs::write("/etc/enforcer/ship.toml", config).expect("its configuration");
+    let checked = enforcer(["ship", "--check"]);
+    assert!(checked.status.success(), "{}", told(&checked));
+    systemctl(&["start", "enforcer-ship"]);
+    let journal = || {
+        let said = Command::new("/usr/bin/journalctl")
+            .args(["--unit", "enforcer-ship", "--output", "cat", "--no-pager"])
+            .output()
+            .expect("journalctl starts");
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    assert_eq!(
+        systemctl(&["is-active", "enforcer-ship"]),
+        "active",
+        "{}",
+        journal()
+    );
+    let server = TcpServer::on(LOOPBACK);
+    let agent = Policy::new("shipped")
+        .connect("server", &[&server.destination()])
+        .apply();
+    agent.probe(&[format!("connect tcp {}", server.address)]);
+    eventually("the session's end is there", || {
+        shipped(&out)
+            .iter()
+            .any(|line| line.contains(&agent.name) && line.contains("\"session-end\""))
+    });
+    // Every line of the log, as it stands.
+    let log = fs::read_dir("/var/log/enforcer").expect("the log");
+    let segments = log.map(|file| file.expect("a file").path());
+    for segment in segments.filter(|path| path.extension().is_some_and(|end| end == "jsonl")) {
+        let there = fs::read_to_string(&segment).expect("a segment");
+        let all = |there: &BTreeSet<String>| there.is_subset(&shipped(&out));
+        let there: BTreeSet<String> = there.lines().map(str::to_owned).collect();
+        eventually("all of the log was shipped", || all(&there));
+    }
+    assert!(
+        fs::read_to_string(folder.join("ecs.jsonl"))
+            .is_ok_and(|text| text.contains("\"@timestamp\""))
+    );
+    eventually("status tells of it", || {
+        must(["status"]).contains("ships to")
+    });
+    // Who ships has no way to the log's key.
+    let key = fs::metadata("/var/log/enforcer/epoch.key").expect("the key");
+    assert_eq!((key.mode() & 0o777, key.uid()), (0o600, 0));
+    systemctl(&["stop", "enforcer-ship"]);
+    fs::remove_file("/etc/enforcer/ship.toml").expect("removed");
 }

@@ -42,11 +42,17 @@ impl Stage {
         self.install(&stripped(enforcer)?, "usr/bin/enforcer")?;
         let policies = workspace::root().join("policies");
         self.install_tree(&policies, "usr/share/enforcer/policies")?;
-        let unit = workspace::root().join("packaging/enforcer.service");
-        if unit.exists() {
-            self.install(&unit, "usr/lib/systemd/system/enforcer.service")?;
+        let packaging = workspace::root().join("packaging");
+        for unit in ["enforcer.service", "enforcer-ship.service"] {
+            self.install(
+                &packaging.join(unit),
+                &format!("usr/lib/systemd/system/{unit}"),
+            )?;
         }
-        Ok(())
+        self.install(
+            &packaging.join("enforcer.sysusers.conf"),
+            "usr/lib/sysusers.d/enforcer.conf",
+        )
     }
 
     /// Lays one file at `place` under the guest's root.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use enforcer_evidence::{canonical, chain::PROFILE};
+use enforcer_forms::{Form, render};
 use serde_json::Value;
 
 use super::{
@@ -72,6 +73,21 @@ fn has_what_is_required(record: &Value) {
         other => panic!("{other:?}: {record}"),
     };
     assert!(!object.is_null(), "{record}");
+}
+
+#[test]
+fn every_record_has_its_other_forms() {
+    for record in [all(), told_by_the_log()].iter().flatten() {
+        for form in [Form::Ocsf, Form::Ocsf17, Form::Ecs, Form::Cef] {
+            let rendered = render(form, record);
+            let uid = record["metadata"]["uid"].as_str().expect("an id");
+            assert!(
+                rendered.is_ok_and(|text| text.contains(uid.split(':').next().unwrap_or(uid))),
+                "{}: {record}",
+                form.name()
+            );
+        }
+    }
 }
 
 #[test]
