@@ -228,6 +228,30 @@ fn a_log_that_is_being_written_is_ok_whatever_was_read_first() {
 }
 
 #[test]
+fn an_epoch_may_begin_while_the_log_is_read() {
+    let mut writer = Writer::start(ORIGIN, Disk::default(), 1 << 20, 1);
+    writer.events(2);
+    writer.publish();
+    let before = writer.disk.head.clone();
+    writer.events(1);
+    writer.next_epoch();
+    writer.events(2);
+    writer.publish();
+    writer.next_epoch();
+    writer.events(2);
+    writer.publish();
+    let mut verifier = Verifier::new(Trust {
+        head: before,
+        ..Trust::default()
+    })
+    .expect("a head");
+    verifier
+        .segment(1, writer.disk.segments[&1].as_slice())
+        .expect("read");
+    assert_ok(&verifier.finish(writer.disk.head.as_deref()));
+}
+
+#[test]
 fn nothing_but_the_log_says_little_and_says_so() {
     let mut writer = Writer::start(ORIGIN, Disk::default(), 1 << 20, 1);
     writer.events(2);

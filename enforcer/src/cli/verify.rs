@@ -51,10 +51,11 @@ pub(super) fn verified(
     trusted: &Trusted,
     since_ms: Option<i64>,
 ) -> Result<Report, Failure> {
-    let segments = segments(folder)?;
     let mut trust = trusted.read()?;
     trust.transitions = transitions(&small(folder, EPOCHS)?.unwrap_or_default());
     trust.head = small(folder, HEAD)?;
+    // Listed behind the head: the log may be written on, and what is signed must be among them.
+    let segments = segments(folder)?;
     let from = since_ms.and_then(|since| {
         let openings = segments.iter().map(|(number, path)| (*number, begin(path)));
         segment_since(&openings.collect::<Vec<_>>(), since)

@@ -344,6 +344,9 @@ impl Core {
             }
             Err(problem) => tracing::error!("changed files stay denied: {problem}"),
         }
+        if let Some(problem) = policies.take_unenrolled() {
+            tracing::error!("{problem}");
+        }
     }
 
     /// Posts the records of what an apply did.

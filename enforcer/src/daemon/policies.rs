@@ -107,6 +107,8 @@ pub struct Policies {
     canary_runs: Vec<(FileId, ExecPermit)>,
     /// What was last found wrong, by agent, with policies whose files had changed.
     wrong: BTreeMap<String, String>,
+    /// Why the latest generation enrols not all that it should, if that is so.
+    unenrolled: Option<String>,
     accepted: PathBuf,
     slots_file: PathBuf,
 }
@@ -144,6 +146,7 @@ impl Policies {
             canary: AgentParams::default(),
             canary_runs: Vec::new(),
             wrong: BTreeMap::new(),
+            unenrolled: None,
             accepted: config.state_dir.join("policy.json"),
             slots_file,
             maps,
@@ -441,9 +444,9 @@ impl Policies {
         }
         self.guards.settle(guarded);
         if let Err(error) = self.enrolment.hold(&enrolling) {
-            let message =
-                format!("{error}; the policy is in force, and not every process is enrolled");
-            return Err(internal(message));
+            self.unenrolled = Some(format!(
+                "{error}; the policy is in force, and not every process is enrolled"
+            ));
         }
         Ok(applied)
     }
@@ -468,6 +471,11 @@ impl Policies {
             let agent = &agent.policy().agent;
             agent.slice.is_some() || agent.entry.is_some()
         })
+    }
+
+    /// Why what is in force does not enrol all that it should; told once.
+    pub fn take_unenrolled(&mut self) -> Option<Problem> {
+        self.unenrolled.take().map(internal)
     }
 
     /// Whether any agent wants an alert for what could not be recorded.

@@ -60,6 +60,8 @@ const REST_MS: u16 = 10;
 const IDLE_MS: u16 = 100;
 /// Pause before a failed write is tried again.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long events that still come are written once the daemon was told to stop.
+const LAST_TURNS: Duration = Duration::from_secs(5);
 /// Time between two looks at sessions, lineage and the clock.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -144,14 +146,20 @@ impl Pump {
 
     /// Runs until `stop` is set and what was waiting then is written.
     pub fn run(mut self, stop: &AtomicBool) {
+        let mut told_to_stop = None;
         loop {
             let last = stop.load(Ordering::Acquire);
+            if last {
+                told_to_stop.get_or_insert_with(Instant::now);
+            }
+            // What goes on coming waits for the next daemon.
+            let is_late = told_to_stop.is_some_and(|since: Instant| since.elapsed() > LAST_TURNS);
             let moved = self.turn(stop);
             if self.swept.elapsed() >= SWEEP {
                 self.sweep();
                 self.swept = Instant::now();
             }
-            if last && !moved {
+            if last && (!moved || is_late) {
                 return self.close();
             }
             if !moved {

@@ -279,7 +279,7 @@ fn apply(core: &Arc<Core>, request: &PolicyRequest, by: &By) -> Answer<PolicyOut
             digests::read(core, in_force.map(|agent| agent.policy().clone()).collect());
             core.post_applied(applied, generation, by);
             core.note_policies(&policies);
-            Ok(outcome)
+            policies.take_unenrolled().map_or(Ok(outcome), Err)
         }
         Err(problem) => {
             let rejected = request.policies.iter().map(|source| Rejected {

@@ -63,6 +63,8 @@ pub struct Log {
     waiting: Vec<Value>,
     /// The note of the epoch that waits to end, once it stands among the others.
     noted: Option<String>,
+    /// A segment that is on record as removed.
+    going: Option<u64>,
 }
 
 /// What was found when the log was opened.
@@ -196,6 +198,7 @@ impl Log {
             usual_bytes: USUAL_BYTES,
             waiting,
             noted: None,
+            going: None,
         };
         let opening = Opening {
             torn,
@@ -272,8 +275,11 @@ impl Log {
         let Some(removal) = removal.transpose().map_err(failed)? else {
             return Ok(None);
         };
-        let record = self.own(&Payload::Removed(removal));
-        self.append(&[record])?;
+        if self.going != Some(number) {
+            let record = self.own(&Payload::Removed(removal));
+            self.append(&[record])?;
+            self.going = Some(number);
+        }
         fs::remove_file(&path).map_err(|source| LogError::Segment {
             doing: "remove",
             path,
@@ -307,7 +313,15 @@ impl Log {
             records.push(self.own(&Payload::Epoch(opening)));
         }
         records.extend(self.waiting.iter().cloned());
-        if self.write(&records)?.epoch_begun {
+        // None of them is the caller's.
+        let written = self.write(&records).map_err(|error| {
+            if let LogError::Record { source, .. } = error {
+                LogError::Own(source)
+            } else {
+                error
+            }
+        });
+        if written?.epoch_begun {
             self.waiting.clear();
             self.schedule.note_epoch(now());
             if let Err(error) = self.keeper.change_key() {

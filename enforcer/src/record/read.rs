@@ -182,6 +182,15 @@ impl Follower {
     /// # Errors
     /// When the directory or a segment cannot be read. The place is kept: a later call goes on.
     pub fn poll(&mut self) -> Result<Vec<Result<Entry, ReadError>>, ReadError> {
+        let place = self.next;
+        let polled = self.try_poll();
+        if polled.is_err() {
+            self.next = place; // what was read before the fault is read again
+        }
+        polled
+    }
+
+    fn try_poll(&mut self) -> Result<Vec<Result<Entry, ReadError>>, ReadError> {
         // The list is taken first: a segment that has a successor in it will not grow any more, so
         // that its end, once read, is final.
         let segments = segments(&self.directory)?;

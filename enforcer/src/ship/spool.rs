@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     fs,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -39,13 +40,38 @@ impl LogSpool {
         }
     }
 
-    /// Reads on from elsewhere than where reading stopped.
-    fn go_to(&mut self, place: Cursor) {
-        if place != self.next {
-            self.follower = Follower::new(&self.folder, of_log(place));
-            self.read.clear();
-            self.next = place;
+    /// Reads on from elsewhere than where reading stopped. Where the log is not what it was at that place
+    /// it is read from before it, so that records come twice rather than never.
+    fn go_to(&mut self, place: Cursor, faults: &mut Vec<String>) -> Result<(), SpoolError> {
+        if place == self.next && place != Cursor::default() {
+            return Ok(());
         }
+        let mut from = of_log(place);
+        let segments =
+            segment::list(&self.folder).map_err(|error| SpoolError(error.to_string()))?;
+        match segments.last_key_value() {
+            Some((last, _)) if *last < from.segment => {
+                faults.push(format!(
+                    "segment {} is not there, and no later one: the log began anew, and is read from its beginning",
+                    from.segment
+                ));
+                from = read::Cursor::default();
+            }
+            Some(_) | None => {}
+        }
+        if let Some(path) = segments.get(&from.segment)
+            && !is_between_lines(path, from.offset)
+        {
+            faults.push(format!(
+                "segment {} was written anew: all of it is read again",
+                from.segment
+            ));
+            from.offset = 0;
+        }
+        self.follower = Follower::new(&self.folder, from);
+        self.read.clear();
+        self.next = place;
+        Ok(())
     }
 
     /// Reads what is new; `faults` tells of segments that are gone.
@@ -109,10 +135,12 @@ impl LogSpool {
 
 impl Spool for LogSpool {
     fn read(&mut self, after: Cursor, limit: Limit, wait: Duration) -> Result<Chunk, SpoolError> {
-        self.go_to(after);
+        let mut faults = Vec::new();
+        self.go_to(after, &mut faults)?;
         let deadline = Instant::now() + wait;
         let mut chunk = Chunk {
             end: after,
+            faults,
             ..Chunk::default()
         };
         loop {
@@ -148,6 +176,17 @@ impl Spool for LogSpool {
             bytes,
         })
     }
+}
+
+/// Whether a line of the segment ends before this place.
+fn is_between_lines(segment: &Path, offset: u64) -> bool {
+    let Some(before) = offset.checked_sub(1) else {
+        return true;
+    };
+    let mut byte = [0];
+    let read = fs::File::open(segment).and_then(|file| file.read_exact_at(&mut byte, before));
+    // What cannot be read now is told by who reads on.
+    read.is_ok() && byte == *b"\n"
 }
 
 fn at(entry: &Result<Entry, ReadError>) -> read::Cursor {
@@ -280,5 +319,45 @@ mod tests {
         let rest = spool.read(behind, ALL, Duration::ZERO).expect("a log");
         assert_eq!(uids(&rest), ["u3"]);
         assert_eq!(rest.faults, ["segments 2 to 3 are gone, unsent"]);
+    }
+
+    #[test]
+    fn a_log_that_is_not_what_it_was_is_read_again_rather_than_not_at_all() {
+        let folder = Folder::new("anew");
+        folder.write(1, 0..4, "");
+        let beyond = Cursor {
+            segment: 7,
+            offset: 99,
+        };
+        let chunk = LogSpool::new(&folder.0)
+            .read(beyond, ALL, Duration::ZERO)
+            .expect("a log");
+        assert_eq!((uids(&chunk).len(), chunk.faults.len()), (4, 1));
+        let amidst = Cursor {
+            segment: 1,
+            offset: 5,
+        };
+        let chunk = LogSpool::new(&folder.0)
+            .read(amidst, ALL, Duration::ZERO)
+            .expect("a log");
+        assert_eq!((uids(&chunk).len(), chunk.faults.len()), (4, 1));
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_read_for_a_while_costs_no_record() {
+        let folder = Folder::new("unreadable");
+        folder.write(1, 0..2, "");
+        let mut spool = LogSpool::new(&folder.0);
+        let all = spool
+            .read(Cursor::default(), ALL, Duration::ZERO)
+            .expect("a log");
+        // More comes, and behind it something that cannot be read as a file.
+        folder.write(1, 0..3, "");
+        let broken = folder.0.join("enforcer-20261124T090300Z-00000002.jsonl");
+        fs::create_dir(&broken).expect("a folder in a segment's place");
+        assert!(spool.read(all.end, ALL, Duration::ZERO).is_err());
+        fs::remove_dir(&broken).expect("removed");
+        let rest = spool.read(all.end, ALL, Duration::ZERO).expect("a log");
+        assert_eq!(uids(&rest), ["u2"]);
     }
 }

@@ -77,7 +77,8 @@ impl Verifier {
             }
             return 0;
         }
-        let Some(read) = self.read_head(before) else {
+        let is_last = now.is_none_or(|now| now == before);
+        let Some(read) = self.read_head(before, is_last) else {
             return 0;
         };
         let size = read.checkpoint.size;
@@ -95,7 +96,7 @@ impl Verifier {
         }
         let newest = match now.filter(|now| *now != before) {
             None => size,
-            Some(now) => match self.read_head(now) {
+            Some(now) => match self.read_head(now, true) {
                 Some(read) => read.checkpoint.size,
                 None => return 0,
             },
@@ -129,8 +130,9 @@ impl Verifier {
         }
     }
 
-    /// A head that is signed by the key of its epoch, which is the one in force.
-    fn read_head(&mut self, head: &str) -> Option<SignedCheckpoint> {
+    /// A head that is signed by the key of its epoch. The last one is of the epoch in force; one that was
+    /// read before the segments may be of an epoch that ended meanwhile.
+    fn read_head(&mut self, head: &str, is_last: bool) -> Option<SignedCheckpoint> {
         let read = match SignedCheckpoint::parse(head) {
             Ok(read) => read,
             Err(error) => {
@@ -169,7 +171,7 @@ impl Verifier {
                     None
                 });
         }
-        if number != epoch.number && !ended_before {
+        if is_last && number != epoch.number && !ended_before {
             let what = format!(
                 "the head is of epoch {number}, and epoch {} is in force: the head was put back",
                 epoch.number

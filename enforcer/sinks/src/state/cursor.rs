@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::replace;
+use super::{read_small, replace};
 use crate::spool::Cursor;
 
 /// Ending of the files' names.
@@ -88,7 +88,7 @@ pub fn acknowledged(state: &Path) -> io::Result<BTreeMap<String, Cursor>> {
         if path.extension().is_some_and(|ending| ending == ENDING)
             && let Some(name) = path.file_stem().and_then(|name| name.to_str())
         {
-            let saved: Saved = serde_json::from_slice(&fs::read(&path)?).unwrap_or_default();
+            let saved: Saved = serde_json::from_slice(&read_small(&path)?).unwrap_or_default();
             cursors.insert(name.to_owned(), saved.cursor);
         }
     }

@@ -14,7 +14,7 @@ mod status;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -23,6 +23,25 @@ pub use cursor::acknowledged;
 pub(crate) use cursor::{CursorFile, Saved};
 pub(crate) use status::{Board, now_ms, write_status};
 pub use status::{LastAcked, LastError, Phase, SinkStatus, Status, read_status};
+
+/// Bytes of a file in the folder, at most.
+const MOST: u64 = 1 << 20;
+
+/// Reads a file of the folder as somebody who does not trust whoever may write there: no link, no device
+/// and no pipe, and no more than such a file has.
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Puts `bytes` in place of the file; a reader sees the old ones or the new ones. `durable`: they
 /// survive a power cut once this has returned.

@@ -1,7 +1,7 @@
 //! What `status` shows of the shipper: data that others read from `status.json`.
 
 use std::{
-    fs, io,
+    io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::replace;
+use super::{read_small, replace};
 use crate::spool::{Backlog, Cursor};
 
 /// Name of the file in the shipper's folder.
@@ -138,7 +138,7 @@ pub(crate) fn write_status(state: &Path, sinks: Vec<SinkStatus>) -> io::Result<(
 /// # Errors
 /// When the file cannot be read or is no status.
 pub fn read_status(state: &Path) -> io::Result<Option<Status>> {
-    match fs::read(state.join(FILE)) {
+    match read_small(&state.join(FILE)) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

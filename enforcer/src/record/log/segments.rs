@@ -15,6 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{CWD, RenameFlags};
+
 use super::{
     LogError,
     segment::{self, Torn},
@@ -24,8 +26,11 @@ use super::{
 #[derive(Debug)]
 pub struct Segments {
     directory: PathBuf,
-    /// Holds the lock on the directory, and makes new names durable.
+    /// Makes new names durable.
     handle: File,
+    /// Held while this process writes the log. A file of root's own: who may read the directory could hold
+    /// a lock on that.
+    _lock: File,
     mode: u32,
     current: Current,
 }
@@ -50,8 +55,16 @@ impl Segments {
     /// When the directory or the last segment cannot be used, or another process has the log open.
     pub fn open(directory: &Path) -> Result<(Self, Option<Torn>), LogError> {
         make_directory(directory)?;
-        let handle = lock(directory)?;
+        let handle = File::open(directory).map_err(|source| LogError::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
+        let lock = lock(directory)?;
         let mode = mode_for(&handle).map_err(at(directory, "look at"))?;
+        for (_, path) in list(directory)? {
+            // Of a log that was begun when nobody else read it.
+            fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(at(&path, "open"))?;
+        }
         let (current, torn) = match list(directory)?.pop() {
             Some(last) => Current::resume(last)?,
             None => (Current::create(directory, &handle, mode, 1)?, None),
@@ -59,6 +72,7 @@ impl Segments {
         let segments = Self {
             directory: directory.to_owned(),
             handle,
+            _lock: lock,
             mode,
             current,
         };
@@ -163,15 +177,25 @@ impl Current {
     /// Makes the segment `number`, and its name durable.
     fn create(directory: &Path, handle: &File, mode: u32, number: u64) -> Result<Self, LogError> {
         let path = directory.join(segment::name(number, jiff::Timestamp::now()));
-        let file = OpenOptions::new()
+        // It gets its name when it is as it shall be: whoever reads the log can read all of it, and a
+        // failure leaves no second segment of the number.
+        let unnamed = path.with_extension("new");
+        let made = OpenOptions::new()
             .append(true)
-            .create_new(true)
+            .create(true)
+            .truncate(false)
             .mode(0o600)
-            .open(&path)
-            .map_err(at(&path, "create"))?;
-        // Whatever the umask.
-        file.set_permissions(Permissions::from_mode(mode))
-            .map_err(at(&path, "create"))?;
+            .open(&unnamed)
+            .and_then(|file| {
+                file.set_len(0)?;
+                file.set_permissions(Permissions::from_mode(mode))?; // whatever the umask
+                rustix::fs::renameat_with(CWD, &unnamed, CWD, &path, RenameFlags::NOREPLACE)?;
+                Ok(file)
+            });
+        let file = made.map_err(|source| {
+            let _ = fs::remove_file(&unnamed);
+            at(&path, "create")(source)
+        })?;
         if let Err(error) = handle.sync_all() {
             // The number must stay free for the next try.
             let _ = fs::remove_file(&path);
@@ -274,16 +298,23 @@ fn make_directory(path: &Path) -> Result<(), LogError> {
 }
 
 /// Takes the lock that makes this process the log's one writer.
-fn lock(path: &Path) -> Result<File, LogError> {
+fn lock(directory: &Path) -> Result<File, LogError> {
+    let path = directory.join("lock");
     let failed = |source| LogError::Directory {
-        path: path.to_owned(),
+        path: path.clone(),
         source,
     };
-    let handle = File::open(path).map_err(failed)?;
-    match handle.try_lock() {
-        Ok(()) => Ok(handle),
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(LogError::Busy {
-            path: path.to_owned(),
+            path: directory.to_owned(),
         }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }

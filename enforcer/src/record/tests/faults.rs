@@ -137,10 +137,7 @@ fn a_read_only_disk_is_an_error_until_it_can_be_written_again() {
         drop(open(disk, SEGMENT_BYTES).expect("a log"));
         remount(disk, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY);
         let error = open(disk, SEGMENT_BYTES).expect_err("read-only");
-        assert!(
-            matches!(error, LogError::Segment { doing: "open", .. }),
-            "{error}"
-        );
+        assert!(error.to_string().contains("Read-only"), "{error}");
         remount(disk, MsFlags::MS_REMOUNT);
         let (mut log, _) = open(disk, SEGMENT_BYTES).expect("a log");
         log.append(&large(1)).expect("durable");
