@@ -113,7 +113,7 @@ fn every_rule_finds_what_it_is_to_find_and_nothing_else_in_both_versions() {
         let (mut found, mut left) = (0, 0);
         for record in corpus() {
             // What the daemon's own agent does is a test of the enforcer, and nobody's attack.
-            let expected = meaning(&record) && record["ai_agent"]["name"] != "canary";
+            let expected = meaning(&record) && record["ai_agent"]["name"] != "enforcer-canary";
             assert_eq!(rules.matches(&record), expected, "{name}: {record:#}");
             let older = ocsf17(&record).expect("a record");
             assert_eq!(
@@ -139,7 +139,7 @@ fn the_canary_and_the_prover_set_no_rule_off() {
             if record["ai_agent"].is_object() {
                 let message = text(&record, "/message").to_owned();
                 let (_, message) = message.split_once(": ").expect("an agent's message");
-                record["message"] = json!(format!("canary: {message}"));
+                record["message"] = json!(format!("enforcer-canary: {message}"));
                 assert!(!rules.matches(&record), "{}: {record:#}", file.display());
             }
         }

@@ -274,7 +274,7 @@ fn agent_name(head: &Head, session: Option<&SessionFacts>, context: &impl Contex
     context
         .agent(head.agent, head.generation)
         .unwrap_or_else(|| match head.agent {
-            CANARY_AGENT => "canary".into(),
+            CANARY_AGENT => "enforcer-canary".into(),
             slot => format!("agent-slot-{slot}").into(),
         })
 }
