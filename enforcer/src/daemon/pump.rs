@@ -379,8 +379,9 @@ impl Pump {
     }
 
     fn sweep(&mut self) {
-        if let Err(error) = self.log.append(&[]) {
-            self.note_failed(&error);
+        match self.log.append(&[]) {
+            Ok(()) => self.core.log().last_error = None,
+            Err(error) => self.note_failed(&error),
         }
         match self.log.retain(self.core.config.keep, first_unread()) {
             Ok(None) => {}
