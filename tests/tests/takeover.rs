@@ -394,7 +394,7 @@ fn a_daemon_killed_while_it_applies_leaves_one_policy_or_the_other() {
     let servers = [TcpServer::on(LOOPBACK), TcpServer::on(LOOPBACK)];
     let base = Policy::new("either");
     // Many rules, so that there is something to be killed amidst.
-    let filler: Vec<String> = (0..4_000)
+    let filler: Vec<String> = (0..1_500)
         .map(|n| format!("tcp:10.0.{}.{}:443", n / 250, n % 250))
         .collect();
     let filler: Vec<&str> = filler.iter().map(String::as_str).collect();

@@ -161,12 +161,13 @@ pub const BOOTS: &[Boot] = &[
     Boot {
         name: "faults",
         programs: &[
-            "takeover",
-            "faults",
-            "audit",
-            "chain",
             "doctor",
+            "faults",
+            "chain",
             "prove_hole",
+            "takeover",
+            // Behind those that read the log: it leaves a long one.
+            "audit",
             "uninstall",
         ],
         lsm: DEFAULT_LSM,
@@ -260,14 +261,13 @@ impl Boot {
     pub fn of<'a>(&self, all: &[&'a str]) -> Vec<&'a str> {
         let named_elsewhere =
             |program: &str| BOOTS.iter().any(|boot| boot.programs.contains(&program));
-        let mine = |program: &&&str| {
-            if self.programs.is_empty() {
-                !named_elsewhere(program)
-            } else {
-                self.programs.contains(*program)
-            }
-        };
-        all.iter().filter(mine).copied().collect()
+        if self.programs.is_empty() {
+            let mine = all.iter().filter(|program| !named_elsewhere(program));
+            return mine.copied().collect();
+        }
+        // In the order in which they are named.
+        let there = |name: &&str| all.iter().find(|program| *program == name).copied();
+        self.programs.iter().filter_map(there).collect()
     }
 }
 
