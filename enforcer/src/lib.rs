@@ -21,6 +21,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod facts;
+pub mod journal;
 pub mod kernel;
 pub mod posture;
 pub mod prove;

@@ -36,9 +36,8 @@ impl Run {
     pub(crate) fn of_user(group: &str, agent: &str, command: &[&str]) -> Self {
         let task = unique("task");
         let run = start(agent, &task);
-        let mut by_user = Command::new("/usr/bin/setpriv");
+        let mut by_user = as_user(group);
         by_user
-            .args(["--reuid", "agent", "--regid", "agent", "--groups", group])
             .arg(run.get_program())
             .args(run.get_args())
             .args(command);
@@ -92,6 +91,14 @@ impl Run {
 pub fn start(agent: &str, task: &str) -> Command {
     let mut command = Command::new(ENFORCER);
     command.args(["run", "--agent", agent, "--task-id", task, "--"]);
+    command
+}
+
+/// Runs what is still to be added as the user `agent` with this group.
+#[must_use]
+pub fn as_user(group: &str) -> Command {
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.args(["--reuid", "agent", "--regid", "agent", "--groups", group]);
     command
 }
 

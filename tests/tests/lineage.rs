@@ -13,6 +13,7 @@ use enforcer_tests::{
     place,
     record::{self, lines},
     server::LOOPBACK,
+    session::as_user,
     wait::eventually,
 };
 use nix::{
@@ -146,8 +147,7 @@ fn a_session_of_an_unknown_agent_is_not_started() {
 
 /// `enforcer run` of `touch MARK` as the user `agent` with this group.
 fn launched_by(group: &str, agent: &str, mark: &Path) -> Output {
-    Command::new("/usr/bin/setpriv")
-        .args(["--reuid", "agent", "--regid", "agent", "--groups", group])
+    as_user(group)
         .args([ENFORCER, "run", "--agent", agent, "--", "/usr/bin/touch"])
         .arg(mark)
         .output()
@@ -211,8 +211,7 @@ fn a_user_who_asks_for_sessions_and_begins_none_takes_no_more_than_his_share() {
         .agent("[agent.enrol]\nlaunch = { group = \"games\" }")
         .apply();
     let asking = |count: usize| {
-        Command::new("/usr/bin/setpriv")
-            .args(["--reuid", "agent", "--regid", "agent", "--groups", "games"])
+        as_user("games")
             .args(["/usr/bin/python3", "-c", ASK_AND_STAY])
             .args([CONTROL, &agent.name])
             .arg(count.to_string())

@@ -102,28 +102,18 @@ pub fn verify_inclusion(
     if index >= size {
         return Err(ProofError::OutOfRange { inner: index, size });
     }
-    let (mut node, mut last) = (index, size - 1);
+    let mut way = Way {
+        node: index,
+        last: size - 1,
+    };
     let mut hash = leaf;
     for sibling in path {
-        if last == 0 {
-            return Err(ProofError::Length);
-        }
-        if node & 1 == 1 || node == last {
-            hash = node_hash(sibling, &hash);
-            let up = if node & 1 == 1 {
-                0
-            } else {
-                node.trailing_zeros()
-            };
-            node >>= up;
-            last >>= up;
-        } else {
-            hash = node_hash(&hash, sibling);
-        }
-        node >>= 1;
-        last >>= 1;
+        hash = match way.step()? {
+            Side::Left => node_hash(sibling, &hash),
+            Side::Right => node_hash(&hash, sibling),
+        };
     }
-    ends(last == 0, hash == *root)
+    ends(way.is_over(), hash == *root)
 }
 
 /// Whether the tree of `size` leaves with the root `root` begins with that of `old_size` leaves
@@ -148,39 +138,71 @@ pub fn verify_consistency(
     if old_size == size {
         return ends(path.is_empty(), old_root == root);
     }
-    let (mut node, mut last) = (old_size - 1, size - 1);
-    let up = node.trailing_ones();
-    node >>= up;
-    last >>= up;
+    let mut way = Way {
+        node: old_size - 1,
+        last: size - 1,
+    };
+    way.skip(way.node.trailing_ones());
     let mut path = path.iter();
     // A perfect old tree is itself the first node of the way up.
-    let first = if node == 0 {
+    let first = if way.node == 0 {
         old_root
     } else {
         path.next().ok_or(ProofError::Length)?
     };
     let (mut old, mut new) = (*first, *first);
     for sibling in path {
-        if last == 0 {
+        match way.step()? {
+            Side::Left => {
+                old = node_hash(sibling, &old);
+                new = node_hash(sibling, &new);
+            }
+            Side::Right => new = node_hash(&new, sibling),
+        }
+    }
+    ends(way.is_over(), old == *old_root && new == *root)
+}
+
+/// The way from a node up to the root, beside the last node of each level (RFC 9162, 2.1.3.2: fn and sn).
+struct Way {
+    node: u64,
+    last: u64,
+}
+
+/// Where a sibling stands.
+enum Side {
+    Left,
+    Right,
+}
+
+impl Way {
+    /// One level up: on which side of the node the next hash of the proof stands.
+    fn step(&mut self) -> Result<Side, ProofError> {
+        if self.is_over() {
             return Err(ProofError::Length);
         }
-        if node & 1 == 1 || node == last {
-            old = node_hash(sibling, &old);
-            new = node_hash(sibling, &new);
-            let up = if node & 1 == 1 {
-                0
-            } else {
-                node.trailing_zeros()
-            };
-            node >>= up;
-            last >>= up;
+        let is_right = self.node & 1 == 1;
+        let side = if is_right || self.node == self.last {
+            if !is_right {
+                // The last node of a level has no sibling there: it goes up as it is.
+                self.skip(self.node.trailing_zeros());
+            }
+            Side::Left
         } else {
-            new = node_hash(&new, sibling);
-        }
-        node >>= 1;
-        last >>= 1;
+            Side::Right
+        };
+        self.skip(1);
+        Ok(side)
     }
-    ends(last == 0, old == *old_root && new == *root)
+
+    fn skip(&mut self, levels: u32) {
+        self.node >>= levels;
+        self.last >>= levels;
+    }
+
+    const fn is_over(&self) -> bool {
+        self.last == 0
+    }
 }
 
 const fn ends(length: bool, roots: bool) -> Result<(), ProofError> {

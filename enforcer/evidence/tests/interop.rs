@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::story;
+use common::{ORIGIN, story};
 use ct_merkle::{InclusionProof, RootHash, mem_backed_tree::MemoryBackedTree};
 use enforcer_evidence::{
     Hash, Tree,
@@ -16,8 +16,6 @@ use enforcer_evidence::{
 use sha2::Sha256;
 use signed_note::{StandardSigner, StandardVerifier, VerifierList};
 use tlog_tiles::tlog;
-
-const ORIGIN: &str = "enforcer/0123456789abcdef";
 
 /// The notes of a log, each with the key that signed it.
 fn notes() -> Vec<(String, String)> {

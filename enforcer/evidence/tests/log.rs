@@ -4,25 +4,13 @@ mod common;
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use common::{Disk, Writer, root_key, story};
+use common::{Disk, ORIGIN, Writer, assert_ok, root_key, story};
 use enforcer_evidence::{
     Hash, Verifier, canonical, chain,
     payload::{self, Payload},
-    verify::{Code, Report, Trust, Verdict, segment_since},
+    verify::{Code, Trust, Verdict, segment_since},
 };
 use serde_json::{Value, json};
-
-const ORIGIN: &str = "enforcer/0123456789abcdef";
-
-fn assert_ok(report: &Report) {
-    assert_eq!(
-        report.verdict,
-        Verdict::Ok,
-        "{:#?} {:?}",
-        report.findings,
-        report.unverifiable
-    );
-}
 
 #[test]
 fn a_log_that_nobody_touched_is_ok() {
@@ -206,6 +194,19 @@ fn a_time_is_found_in_the_segment_before_the_first_later_one() {
     assert_eq!(segment_since(&[], 1), None);
 }
 
+/// A verifier that was given a head, and then the log's segment as it is now.
+fn reading(writer: &Writer, head: Option<String>) -> Verifier {
+    let mut verifier = Verifier::new(Trust {
+        head,
+        ..Trust::default()
+    })
+    .expect("a head");
+    verifier
+        .segment(1, writer.disk.segments[&1].as_slice())
+        .expect("read");
+    verifier
+}
+
 #[test]
 fn a_log_that_is_being_written_is_ok_whatever_was_read_first() {
     let mut writer = Writer::start(ORIGIN, Disk::default(), 1 << 20, 1);
@@ -214,14 +215,7 @@ fn a_log_that_is_being_written_is_ok_whatever_was_read_first() {
     let before = writer.disk.head.clone();
     writer.events(2);
     writer.checkpoint();
-    let mut verifier = Verifier::new(Trust {
-        head: before,
-        ..Trust::default()
-    })
-    .expect("a head");
-    verifier
-        .segment(1, writer.disk.segments[&1].as_slice())
-        .expect("read");
+    let verifier = reading(&writer, before);
     writer.events(2);
     writer.publish();
     assert_ok(&verifier.finish(writer.disk.head.as_deref()));
@@ -240,14 +234,7 @@ fn an_epoch_may_begin_while_the_log_is_read() {
     writer.next_epoch();
     writer.events(2);
     writer.publish();
-    let mut verifier = Verifier::new(Trust {
-        head: before,
-        ..Trust::default()
-    })
-    .expect("a head");
-    verifier
-        .segment(1, writer.disk.segments[&1].as_slice())
-        .expect("read");
+    let verifier = reading(&writer, before);
     assert_ok(&verifier.finish(writer.disk.head.as_deref()));
 }
 

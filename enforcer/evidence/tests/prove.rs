@@ -4,14 +4,12 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{root_key, story};
+use common::{ORIGIN, root_key, story};
 use enforcer_evidence::{
     prove::{self, ProveError, Prover, Unproven, Voucher},
     verify::Trust,
 };
 use serde_json::Value;
-
-const ORIGIN: &str = "enforcer/0123456789abcdef";
 
 #[test]
 fn every_record_can_be_proven_without_the_log() {

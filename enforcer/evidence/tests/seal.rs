@@ -2,27 +2,15 @@
 
 mod common;
 
-use common::{Disk, Writer, root_key};
+use common::{Disk, ORIGIN, Writer, assert_ok, root_key};
 use enforcer_evidence::{
     Sealer,
     chain::ChainError,
     epoch::EpochKey,
     seal::{PushError, Resume, ResumeError, Start},
-    verify::{Code, Report, Verdict},
+    verify::Code,
 };
 use serde_json::json;
-
-const ORIGIN: &str = "enforcer/0123456789abcdef";
-
-fn assert_ok(report: &Report) {
-    assert_eq!(
-        report.verdict,
-        Verdict::Ok,
-        "{:#?} {:?}",
-        report.findings,
-        report.unverifiable
-    );
-}
 
 #[test]
 fn what_cannot_be_linked_leaves_the_batch_as_it_was() {

@@ -10,11 +10,11 @@ use super::{
     args::{self, Format},
     exit::{Exit, Failure},
     output::{Screen, plain},
-    verify, wait,
+    verify, wait, when,
 };
 use crate::{
     control::{api::LogQuery, client::Client},
-    record::{Filter, read::moment},
+    record::Filter,
 };
 
 pub(super) fn perform(
@@ -66,10 +66,7 @@ async fn copy(client: &Client, query: &LogQuery, screen: &mut Screen) -> Result<
 
 fn wanted(filter: args::Filter) -> Result<Filter, Failure> {
     let now = Timestamp::now();
-    let when = |text: Option<String>| {
-        let read = text.map(|text| moment(&text, now)).transpose();
-        read.map_err(|error| Failure::new(Exit::Usage, error.to_string()))
-    };
+    let when = |text: Option<String>| text.map(|text| when(&text, now)).transpose();
     Ok(Filter {
         event: filter.event,
         agent: filter.agent,

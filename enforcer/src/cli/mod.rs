@@ -29,8 +29,9 @@ mod why;
 use std::{future::Future, io::Write, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
+use jiff::Timestamp;
 
-use crate::{control::client::Client, daemon::End};
+use crate::{control::client::Client, daemon::End, record::read::moment};
 use args::{Cli, Command};
 use exit::{Exit, Failure};
 use output::Screen;
@@ -94,6 +95,11 @@ fn perform(cli: Cli, screen: &mut Screen) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
     }
+}
+
+/// A moment that was typed: milliseconds since 1970.
+fn when(text: &str, now: Timestamp) -> Result<i64, Failure> {
+    moment(text, now).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
 }
 
 /// Runs a request to its end, on this thread alone.

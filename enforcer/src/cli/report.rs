@@ -13,11 +13,12 @@ use super::{
     exit::{Exit, Failure},
     output::Screen,
     verify::verified,
+    when,
 };
 use crate::{
     config::LOG_DIR,
     control::{api::LogQuery, client::Client},
-    record::{Filter, read::moment},
+    record::Filter,
 };
 
 pub(super) fn perform(
@@ -26,11 +27,9 @@ pub(super) fn perform(
     screen: &mut Screen,
 ) -> Result<Exit, Failure> {
     let now = Timestamp::now();
-    let when = |text: &str| {
-        moment(text, now).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
-    };
-    let since = when(&asked.since)?;
-    let until = asked.until.as_deref().map(when).transpose()?;
+    let since = when(&asked.since, now)?;
+    let until = asked.until.as_deref();
+    let until = until.map(|until| when(until, now)).transpose()?;
     let policies = Policies::get(&asked.evidence, client, None)?;
     let mut collector = Collector::new(Options {
         generated: Some(Moment(now.as_millisecond())),

@@ -6,7 +6,10 @@ use super::{
     exit::{Exit, Failure},
     output::Screen,
 };
-use crate::ship::{self, ShipError};
+use crate::{
+    journal,
+    ship::{self, ShipError},
+};
 
 pub(super) fn perform(asked: &Ship, screen: &mut Screen) -> Result<Exit, Failure> {
     if asked.check {
@@ -21,13 +24,7 @@ pub(super) fn perform(asked: &Ship, screen: &mut Screen) -> Result<Exit, Failure
             Exit::Failure
         });
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .init();
+    journal::start();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufRead, BufReader},
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -25,17 +25,18 @@ use super::{
     args::{Check, Prove, Trusted, Verify},
     exit::{Exit, Failure},
     output::{Screen, pairs, plain},
+    when,
 };
-use crate::record::{
-    log::{EPOCHS, HEAD, segment},
-    read::moment,
-};
+use crate::record::log::{EPOCHS, HEAD, first_record, opening, read_beside, segment};
 
 /// Bytes read of a segment at once.
 const BUFFER: usize = 1 << 20;
 
 pub(super) fn verify(asked: &Verify, screen: &mut Screen) -> Result<Exit, Failure> {
-    let since = asked.since.as_deref().map(when).transpose()?;
+    let since = asked.since.as_deref();
+    let since = since
+        .map(|since| when(since, Timestamp::now()))
+        .transpose()?;
     let report = verified(&asked.dir, &asked.trusted, since)?;
     screen.show(&report, text)?;
     Ok(match report.verdict {
@@ -157,15 +158,8 @@ pub(super) fn key(folder: &Path, screen: &mut Screen) -> Result<Exit, Failure> {
     let Some((_, first)) = segments.first_key_value() else {
         return Err(Failure::new(Exit::NotFound, "the log has not begun"));
     };
-    let opening = match Payload::of(&first_record(first).unwrap_or_default()) {
-        Ok(Some(Payload::Segment(opening))) => opening,
-        Ok(_) | Err(_) => {
-            return Err(Failure::new(
-                Exit::Tampered,
-                format!("{} does not begin with its opening", first.display()),
-            ));
-        }
-    };
+    let opening = opening(first)
+        .map_err(|error| Failure::new(Exit::Tampered, format!("{}: {error}", first.display())))?;
     let key = Key {
         epoch: opening.epoch,
         vkey: opening.vkey,
@@ -247,14 +241,10 @@ fn open(path: &Path) -> Result<BufReader<File>, Failure> {
 
 /// One of the small files beside the segments.
 fn small(folder: &Path, name: &str) -> Result<Option<String>, Failure> {
-    match fs::read_to_string(folder.join(name)) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::new(
-            Exit::Failure,
-            format!("{}: {error}", folder.join(name).display()),
-        )),
-    }
+    read_beside(folder, name).map_err(|error| {
+        let path = folder.join(name);
+        Failure::new(Exit::Failure, format!("{}: {error}", path.display()))
+    })
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -262,21 +252,9 @@ fn read(path: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::new(Exit::NotFound, format!("{}: {error}", path.display())))
 }
 
-fn first_record(path: &Path) -> Option<Value> {
-    let mut line = String::new();
-    BufReader::new(File::open(path).ok()?)
-        .read_line(&mut line)
-        .ok()?;
-    serde_json::from_str(&line).ok()
-}
-
 /// Time of a segment's first record.
 fn begin(path: &Path) -> Option<i64> {
-    first_record(path)?["time"].as_i64()
-}
-
-fn when(text: &str) -> Result<i64, Failure> {
-    moment(text, Timestamp::now()).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+    first_record(path).ok()?["time"].as_i64()
 }
 
 fn time(ms: i64) -> String {

@@ -45,7 +45,6 @@ use std::{
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use self::{
     core::Core, guarded::Guards, libraries::Libraries, names::Names, policies::Policies,
@@ -59,6 +58,7 @@ use crate::{
         listen::{ControlSocket, ListenError},
         server::serve,
     },
+    journal,
     kernel::{
         enrolment::EnrolmentMaps,
         learn::Learner,
@@ -91,14 +91,7 @@ pub enum End {
 /// # Errors
 /// Why it could not start. Once it enforces it does not end by itself.
 pub fn run(config: DaemonConfig) -> Result<End> {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            EnvFilter::try_from_env("ENFORCER_LOG").unwrap_or_else(|_| EnvFilter::new("info")),
-        )
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .without_time() // the journal adds its own
-        .init();
+    journal::start();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

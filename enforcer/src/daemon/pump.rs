@@ -43,7 +43,7 @@ use crate::{
         ring::Ring,
     },
     record::{
-        Event, Filter, Log, LogError,
+        Event, Filter, Keep, Log, LogError,
         ocsf::{Loss, Place, Recorder, loss},
         read,
     },
@@ -378,16 +378,25 @@ impl Pump {
         }
     }
 
+    /// Removes an old segment, where the administrator wants that.
+    fn retain(&mut self) {
+        let keep = self.core.config.keep;
+        if keep == Keep::default() {
+            return;
+        }
+        match self.log.retain(keep, first_unread()) {
+            Ok(None) => {}
+            Ok(Some(segment)) => tracing::info!(segment, "an old segment of the log was removed"),
+            Err(error) => tracing::error!(%error, "old segments of the log stay"),
+        }
+    }
+
     fn sweep(&mut self) {
         match self.log.append(&[]) {
             Ok(()) => self.core.log().last_error = None,
             Err(error) => self.note_failed(&error),
         }
-        match self.log.retain(self.core.config.keep, first_unread()) {
-            Ok(None) => {}
-            Ok(Some(segment)) => tracing::info!(segment, "an old segment of the log was removed"),
-            Err(error) => tracing::error!(%error, "old segments of the log stay"),
-        }
+        self.retain();
         self.recorder.set_boot_to_wall_ns(clock::boot_to_wall_ns());
         if let Err(error) = self.core.sweep_sessions() {
             tracing::error!(%error, "sessions cannot be looked at");

@@ -35,8 +35,8 @@ use serde_json::Value;
 
 use self::{keeper::Keeper, segments::Segments};
 pub use self::{
-    keeper::{EPOCHS, HEAD},
-    retention::Keep,
+    keeper::{EPOCHS, HEAD, read as read_beside},
+    retention::{Keep, first_record, opening},
     segment::Torn,
 };
 use super::ocsf::{self, Host};
@@ -180,7 +180,7 @@ impl Log {
             origin: &origin(host),
             resumed: resume.finish(),
             keys: keeper.keys().map_err(kept)?,
-            head: keeper.read(HEAD).map_err(kept)?,
+            head: read_beside(directory, HEAD).map_err(kept)?,
             random: &random()?,
         })?;
         let first_key = (sealer.size() == 0).then(|| sealer.epoch().1);
@@ -254,9 +254,6 @@ impl Log {
     /// # Errors
     /// When the segments cannot be looked at, the record cannot be written, or the file cannot be removed.
     pub fn retain(&mut self, keep: Keep, unread: Option<u64>) -> Result<Option<u64>, LogError> {
-        if keep == Keep::default() {
-            return Ok(None);
-        }
         let directory = self.files.directory().to_owned();
         let failed = |source| LogError::Directory {
             path: directory.clone(),
@@ -268,7 +265,7 @@ impl Log {
             return Ok(None);
         };
         let removal = segments.values().nth(1).map(|next| {
-            let (first, next) = (retention::opening(&path)?, retention::opening(next)?);
+            let (first, next) = (opening(&path)?, opening(next)?);
             SegmentRemoval::new(&first, &next)
                 .ok_or_else(|| io::Error::other("the segment behind the oldest is another's"))
         });

@@ -24,8 +24,8 @@ pub struct LogSpool {
     follower: Follower,
     /// What was read and not given yet: each with the place after it.
     read: VecDeque<(Result<Entry, ReadError>, read::Cursor)>,
-    /// Where what is given next begins.
-    next: Cursor,
+    /// Where what is given next begins, once anything was asked for.
+    next: Option<Cursor>,
 }
 
 impl LogSpool {
@@ -36,14 +36,14 @@ impl LogSpool {
             folder: folder.to_owned(),
             follower: Follower::new(folder, read::Cursor::default()),
             read: VecDeque::new(),
-            next: Cursor::default(),
+            next: None,
         }
     }
 
     /// Reads on from elsewhere than where reading stopped. Where the log is not what it was at that place
     /// it is read from before it, so that records come twice rather than never.
     fn go_to(&mut self, place: Cursor, faults: &mut Vec<String>) -> Result<(), SpoolError> {
-        if place == self.next && place != Cursor::default() {
+        if self.next == Some(place) {
             return Ok(());
         }
         let mut from = of_log(place);
@@ -70,7 +70,7 @@ impl LogSpool {
         }
         self.follower = Follower::new(&self.folder, from);
         self.read.clear();
-        self.next = place;
+        self.next = Some(place);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl LogSpool {
                 Err(error) => chunk.faults.push(error.to_string()),
             }
         }
-        self.next = chunk.end;
+        self.next = Some(chunk.end);
     }
 }
 

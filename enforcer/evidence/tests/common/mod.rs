@@ -13,12 +13,26 @@ use enforcer_evidence::{
     note::VerifierKey,
     payload::{self, Payload, SegmentRemoval, TornLine},
     seal::{Resume, Start},
-    verify::{Report, Trust},
+    verify::{Report, Trust, Verdict},
 };
 use serde_json::{Map, Value, json};
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use story::{Story, story};
+
+/// The log of the tests.
+pub const ORIGIN: &str = "enforcer/0123456789abcdef";
+
+/// Nothing was found.
+pub fn assert_ok(report: &Report) {
+    assert_eq!(
+        report.verdict,
+        Verdict::Ok,
+        "{:#?} {:?}",
+        report.findings,
+        report.unverifiable
+    );
+}
 
 /// What lies on the disk, and what an admin and a sink kept elsewhere.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,10 @@ use enforcer_evidence::{
 };
 use serde_json::{Value, json};
 
-use crate::{ORIGIN, STORY, common::Disk};
+use crate::{
+    STORY,
+    common::{Disk, ORIGIN},
+};
 
 /// Seeds of the story's epochs, from 1.
 const SEEDS: [u8; 4] = [1, 2, 102, 3];

@@ -9,13 +9,11 @@ mod signatures;
 
 use std::sync::LazyLock;
 
-use common::{Disk, Story, story};
+use common::{Disk, ORIGIN, Story, story};
 use enforcer_evidence::{
     epoch::SignedCheckpoint,
     verify::{Code, Finding, Report, Trust, Verdict},
 };
-
-const ORIGIN: &str = "enforcer/0123456789abcdef";
 
 /// The log that is tampered with.
 static STORY: LazyLock<Story> = LazyLock::new(|| story(ORIGIN, 1));

@@ -180,7 +180,7 @@ fn more_segments_than_were_removed_on_record_are_missed() {
 #[test]
 fn a_removed_segment_whose_file_stayed_is_no_fault() {
     // The record was durable, and a crash came before the file went.
-    let mut writer = crate::common::Writer::start(crate::ORIGIN, Disk::default(), 4_000, 1);
+    let mut writer = crate::common::Writer::start(crate::common::ORIGIN, Disk::default(), 4_000, 1);
     for _ in 0..5 {
         writer.events(3);
     }

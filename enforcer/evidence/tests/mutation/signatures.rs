@@ -7,8 +7,8 @@ use enforcer_evidence::{
 use serde_json::Value;
 
 use crate::{
-    At, ORIGIN, OTHER, STORY, assert_found, codes,
-    common::Disk,
+    At, OTHER, STORY, assert_found, codes,
+    common::{Disk, ORIGIN},
     forge::{Notes, forged, key, signed},
     lines, with_all, with_head,
 };

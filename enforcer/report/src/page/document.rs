@@ -114,11 +114,7 @@ fn changes(report: &Report, blocks: &mut Vec<Block>) {
     )));
     blocks.push(Block::Table(hosts(report)));
     for posture in &report.posture {
-        let state = if posture.enforcing {
-            "enforcing"
-        } else {
-            "not enforcing"
-        };
+        let state = state(posture.enforcing);
         let facts = posture
             .facts
             .iter()
@@ -142,6 +138,14 @@ fn changes(report: &Report, blocks: &mut Vec<Block>) {
         count(totals.unknown_records),
         count(totals.malformed_lines),
     )));
+}
+
+const fn state(enforcing: bool) -> &'static str {
+    if enforcing {
+        "enforcing"
+    } else {
+        "not enforcing"
+    }
 }
 
 /// The latest rows of a list of events, latest first.
@@ -202,11 +206,7 @@ fn policies(report: &Report) -> Table {
 
 fn daemon(report: &Report) -> Table {
     let (rows, note) = latest(&report.daemon_changes, |change| {
-        let state = if change.enforcing {
-            "enforcing"
-        } else {
-            "not enforcing"
-        };
+        let state = state(change.enforcing);
         let by = match (&change.by, &change.reason) {
             (Some(by), Some(reason)) => format!("{by}: {reason}"),
             (Some(by), None) => by.clone(),

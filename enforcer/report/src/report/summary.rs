@@ -194,11 +194,7 @@ impl Findings {
                 .map(|loss| loss.place.as_str())
                 .collect();
             let places: Vec<&str> = places.into_iter().collect();
-            let were = if totals.events_lost == 1 {
-                "was"
-            } else {
-                "were"
-            };
+            let were = was(totals.events_lost);
             self.tell(
                 Severity::Attention,
                 format!(
@@ -214,11 +210,7 @@ impl Findings {
                 format!(
                     "{} of the log {} set aside after a crash.",
                     plural(totals.torn_lines, "torn line"),
-                    if totals.torn_lines == 1 {
-                        "was"
-                    } else {
-                        "were"
-                    }
+                    was(totals.torn_lines)
                 ),
             );
         }
@@ -370,4 +362,9 @@ impl Findings {
             );
         }
     }
+}
+
+/// `was` of one, `were` of many.
+const fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
 }

@@ -47,7 +47,7 @@ impl Keeper {
     pub fn keys(&self) -> io::Result<Vec<EpochKey>> {
         let mut keys = Vec::new();
         for name in [KEY, KEY_NEXT] {
-            let Some(text) = self.read(name)? else {
+            let Some(text) = read(&self.folder, name)? else {
                 continue;
             };
             match EpochKey::from_file(&text) {
@@ -56,18 +56,6 @@ impl Keeper {
             }
         }
         Ok(keys)
-    }
-
-    /// A file's text; `None` when it is not there.
-    ///
-    /// # Errors
-    /// When it is there and cannot be read.
-    pub fn read(&self, name: &str) -> io::Result<Option<String>> {
-        match fs::read_to_string(self.folder.join(name)) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Stores the key of an epoch whose record is not written yet.
@@ -113,7 +101,7 @@ impl Keeper {
     /// # Errors
     /// When it does not become durable.
     pub fn add_epoch(&self, note: &str) -> io::Result<()> {
-        let before = self.read(EPOCHS)?.unwrap_or_default();
+        let before = read(&self.folder, EPOCHS)?.unwrap_or_default();
         self.replace(EPOCHS, &(before + note), self.mode)
     }
 
@@ -134,5 +122,17 @@ impl Keeper {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// The text of one of these files in the folder of a log; `None` when it is not there.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read(folder: &Path, name: &str) -> io::Result<Option<String>> {
+    match fs::read_to_string(folder.join(name)) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

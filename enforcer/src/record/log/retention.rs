@@ -10,6 +10,7 @@ use std::{
 };
 
 use enforcer_evidence::payload::{Payload, SegmentOpening};
+use serde_json::Value;
 
 /// How long the log is kept. What is not limited is kept for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,12 +48,22 @@ pub fn oldest(
     Ok((is_large || is_old).then(|| (*number, path.clone())))
 }
 
-/// How a segment begins.
-pub fn opening(path: &Path) -> io::Result<SegmentOpening> {
+/// The first record of a segment.
+///
+/// # Errors
+/// When the file cannot be read, or begins with no record.
+pub fn first_record(path: &Path) -> io::Result<Value> {
     let mut line = String::new();
     BufReader::new(File::open(path)?).read_line(&mut line)?;
-    let record = serde_json::from_str(&line)?;
-    match Payload::of(&record) {
+    Ok(serde_json::from_str(&line)?)
+}
+
+/// How a segment begins.
+///
+/// # Errors
+/// As [`first_record`], and when that is not the segment's opening.
+pub fn opening(path: &Path) -> io::Result<SegmentOpening> {
+    match Payload::of(&first_record(path)?) {
         Ok(Some(Payload::Segment(opening))) => Ok(opening),
         Ok(_) => Err(io::Error::other(
             "the segment does not begin with its opening",

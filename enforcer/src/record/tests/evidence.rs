@@ -17,11 +17,11 @@ use enforcer_evidence::{
 use super::common::{Directory, numbered, open};
 use crate::record::{
     Keep, Log,
-    log::{EPOCHS, HEAD, SEGMENT_BYTES, segment},
+    log::{EPOCHS, HEAD, SEGMENT_BYTES, read_beside, segment},
 };
 
 fn report(directory: &Path, key: &str) -> Report {
-    let small = |name: &str| fs::read_to_string(directory.join(name)).ok();
+    let small = |name: &str| read_beside(directory, name).expect("readable");
     let trust = Trust {
         keys: BTreeMap::from([(1, key.parse().expect("a key"))]),
         transitions: transitions(&small(EPOCHS).unwrap_or_default()),
