@@ -216,11 +216,13 @@ impl Log {
     /// still the caller's, who may try it again.
     pub fn append(&mut self, batch: &[Value]) -> Result<(), LogError> {
         self.files.repair()?;
-        if let Err(error) = self.keeper.settle() {
-            tracing::error!(%error, "the former key of the log is not destroyed yet");
-        }
-        if self.schedule.epoch_due(now()) {
-            self.sealer.begin_epoch(&random()?)?;
+        match self.keeper.settle() {
+            Ok(()) if self.schedule.epoch_due(now()) => self.sealer.begin_epoch(&random()?)?,
+            Ok(()) => {}
+            // The next epoch's key would take the place of the one that signs.
+            Err(error) => {
+                tracing::error!(%error, "the former key of the log is not destroyed yet");
+            }
         }
         if self.sealer.pending_key().is_some() {
             self.change_epoch()?;
@@ -395,8 +397,8 @@ impl Log {
 
     /// Signs what is durable, and has the note stand in `head`.
     fn publish(&mut self) -> Result<(), LogError> {
-        let wall_ms = self.host.wall_ms(clock::boot_ns());
-        let head = self.sealer.sign(wall_ms);
+        let time_ns = self.time_ns();
+        let head = self.sealer.sign(self.host.wall_ms(time_ns));
         let stored = self.keeper.store_head(&head.note);
         stored.map_err(|source| self.kept(source))?;
         self.schedule.note_head(now(), head.size);
@@ -415,9 +417,14 @@ impl Log {
 
     /// The record of the log about itself.
     fn own(&mut self, payload: &Payload) -> Value {
-        // The wall clock may have been set since.
+        let time_ns = self.time_ns();
+        ocsf::log(&self.host, time_ns, payload)
+    }
+
+    /// Now, in `CLOCK_BOOTTIME`; what it is by the wall clock is looked up anew, for that may have been set.
+    fn time_ns(&mut self) -> u64 {
         self.host.boot_to_wall_ns = clock::boot_to_wall_ns();
-        ocsf::log(&self.host, clock::boot_ns(), payload)
+        clock::boot_ns()
     }
 
     fn kept(&self, source: io::Error) -> LogError {
